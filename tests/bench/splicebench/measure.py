@@ -1,0 +1,166 @@
+"""Measures contenders side by side.
+
+Absolute times drift by half on a busy or throttled machine, so what is compared is measured in the
+same minute: every round runs each contender once, in an order that changes from round to round, and
+the medians over the rounds are compared.
+"""
+
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .contenders import OURS_COLD, Compiler, Meter, contenders_for
+
+
+@dataclass
+class Measurement:
+    """One contender on one module in one way: a list with one figure per round."""
+
+    ghc: str
+    way: str
+    module: str
+    contender: str
+    walls: list = field(default_factory=list)  # seconds, whole `ghc -c`, without the meter
+    metered: list = field(default_factory=list)  # what the meter wrote, for external interpreters
+    failure: str = ""  # why it could not be measured
+
+    @property
+    def wall(self):
+        return statistics.median(self.walls) if self.walls else None
+
+    def meter_median(self, key):
+        return statistics.median(run[key] for run in self.metered) if self.metered else None
+
+    @property
+    def wait(self):
+        nanoseconds = self.meter_median("wait_ns")
+        return None if nanoseconds is None else nanoseconds / 1e9
+
+    def as_json(self):
+        return {"ghc": self.ghc, "way": self.way, "module": self.module,
+                "contender": self.contender, "failure": self.failure,
+                "wait_s": self.wait, "wall_s": self.wall,
+                "walls_s": self.walls, "metered": self.metered}
+
+
+class Progress:
+    """Says on stderr what is being done: one changing line on a terminal, else a line per case."""
+
+    def __init__(self, total):
+        self._total = total
+        self._done = 0
+        self._terminal = sys.stderr.isatty()
+
+    def step(self, what):
+        if self._terminal:
+            sys.stderr.write(f"\r[{self._done + 1}/{self._total}] {what}\x1b[K")
+            sys.stderr.flush()
+
+    def case_done(self, what):
+        self._done += 1
+        start = "\r\x1b[K" if self._terminal else ""
+        sys.stderr.write(f"{start}[{self._done}/{self._total}] {what}\n")
+        sys.stderr.flush()
+
+
+def first_line(text):
+    """The line of a compiler's output that says what went wrong, more or less."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:2])[:200] or "no message"
+
+
+class Case:
+    """One module, compiled by one GHC in one way, with everything that can run its splices."""
+
+    def __init__(self, ghc, way, source, ours, meter_program, orphans):
+        self._source = source
+        self._ghc = ghc
+        self._way = way
+        self._ours = ours
+        self._meter_program = meter_program
+        self._orphans = orphans
+        self.label = f"GHC {ghc.version} {way} {source.stem}"
+
+    def measure(self, rounds, progress):
+        with tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory:
+            objects = Path(directory) / "objects"
+            meters = Path(directory) / "meter"
+            objects.mkdir()
+            meters.mkdir()
+            compiler = Compiler(self._ghc, self._way, objects)
+            meter = Meter(self._meter_program, meters)
+            contenders = contenders_for(self._ghc, self._way, self._ours)
+            measured = self._warm_up(compiler, contenders)
+            for number in range(rounds):
+                for contender in rotated(contenders, number):
+                    measurement = measured[contender.name]
+                    progress.step(f"{self.label}: {contender.name}, run {number + 1} of {rounds}")
+                    self._run_once(compiler, meter, contender, measurement)
+        return list(measured.values())
+
+    def _warm_up(self, compiler, contenders):
+        """Brings everything into the page cache, and finds out what works at all."""
+        measured = {}
+        for contender in contenders:
+            measurement = Measurement(self._ghc.version, self._way, self._source.stem,
+                                      contender.name)
+            self._compile(measurement, compiler, contender)
+            measured[contender.name] = measurement
+        return measured
+
+    def _run_once(self, compiler, meter, contender, measurement):
+        """The whole compile without the meter, and the wait with it.
+
+        In two compiles, because the meter lengthens the compile by two copies of every message,
+        which would count against external interpreters in the comparison with GHC's own.
+        """
+        if not measurement.failure:
+            measurement.walls.append(self._compile(measurement, compiler, contender))
+        if not measurement.failure and contender.external:
+            self._compile(measurement, compiler, contender, meter)
+            measurement.metered.append(meter.take_result())
+
+    def _compile(self, measurement, compiler, contender, meter=None):
+        """Compiles and leaves a quiet machine behind; returns the wall time of the compile."""
+        finished = compiler.compile(self._source, contender, meter)
+        self._orphans.settle()
+        if finished.status != 0:
+            measurement.failure = first_line(finished.output)
+        return finished.wall
+
+
+def rotated(items, number):
+    """The items, begun with another one each time."""
+    start = number % max(len(items), 1)
+    return items[start:] + items[:start]
+
+
+def measure_all(cases, rounds):
+    """All measurements of all cases."""
+    progress = Progress(len(cases))
+    measurements = []
+    for case in cases:
+        found = case.measure(rounds, progress)
+        measurements += found
+        progress.case_done(f"{case.label}: {summary(found)}")
+    return measurements
+
+
+def summary(measurements):
+    """The waits of one case in a line."""
+    parts = []
+    for m in measurements:
+        if m.failure:
+            parts.append(f"{m.contender} failed")
+        elif m.wait is not None:
+            parts.append(f"{m.contender} waits {m.wait * 1e3:.0f} ms")
+    return ", ".join(parts)
+
+
+def our_failures(measurements):
+    """Where ours failed although something else managed."""
+    managed = {(m.ghc, m.way, m.module) for m in measurements if not m.failure}
+    return [m for m in measurements
+            if m.contender == OURS_COLD and m.failure and (m.ghc, m.way, m.module) in managed]
