@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Runs the integration tests, several at a time, and says how each went.
+
+  SPLICEHOST_ISERV=build/ghc-9.0.2/iserv tests/integration/run.py [options] [text ...]
+
+With texts, only tests whose name contains one of them run. The last line counts passed, failed
+and skipped tests; the exit status is 0 if something passed and nothing failed.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Outcome(unittest.TestResult):
+    """Remembers how one test ended."""
+
+    def describe(self):
+        """('passed' or 'failed' or 'skipped', explanation)."""
+        troubles = [text for _, text in self.failures + self.errors]
+        troubles += [f"passed, but was expected to fail: {test}" for test in self.unexpectedSuccesses]
+        if troubles:
+            return "failed", "\n".join(troubles)
+        if self.skipped:
+            return "skipped", "; ".join(reason for _, reason in self.skipped)
+        return ("passed", "") if self.testsRun else ("failed", "the test did not run")
+
+
+def run_one(name):
+    """Runs the test of the given name: (name, how it ended, explanation, seconds)."""
+    started = time.monotonic()
+    outcome = Outcome()
+    unittest.defaultTestLoader.loadTestsFromName(name).run(outcome)
+    return (name, *outcome.describe(), time.monotonic() - started)
+
+
+def find_tests(texts):
+    """The names of the tests to run; ends the program if a test file cannot be loaded."""
+    loader = unittest.TestLoader()
+    names = list(test_names(loader.discover(str(HERE))))
+    if loader.errors:
+        print("\n".join(loader.errors), f"0 passed, {len(loader.errors)} failed", sep="\n")
+        sys.exit(1)
+    return [name for name in names if not texts or any(text in name for text in texts)]
+
+
+def test_names(suite):
+    for member in suite:
+        if isinstance(member, unittest.TestSuite):
+            yield from test_names(member)
+        else:
+            yield member.id()
+
+
+def run_all(names, jobs):
+    """Runs the tests, prints a line for each as it ends; returns how many ended in which way."""
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
+        running = [pool.submit(run_one, name) for name in names]
+        for future in concurrent.futures.as_completed(running):
+            name, how, explanation, seconds = future.result()
+            counts[how] += 1
+            done = sum(counts.values())
+            print(f"[{done:{len(str(len(names)))}}/{len(names)}] {how:7} {name} ({seconds:.1f} s)")
+            if explanation:
+                print(indent(explanation))
+            sys.stdout.flush()
+    return counts
+
+
+def indent(text):
+    return "\n".join("    | " + line for line in text.rstrip().splitlines())
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("texts", nargs="*", metavar="text", help="run tests with this in their name")
+    parser.add_argument("--ways", help="the ways to test (default: vanilla,profiling,dynamic)")
+    parser.add_argument("--jobs", type=int, default=2, help="tests to run at a time (default: 2)")
+    parser.add_argument("--list", action="store_true", help="only list the tests")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.ways:
+        os.environ["SPLICEHOST_WAYS"] = arguments.ways
+    sys.path.insert(0, str(HERE))
+    names = find_tests(arguments.texts)
+    if arguments.list:
+        print("\n".join(names))
+        return 0
+    started = time.monotonic()
+    counts = run_all(names, arguments.jobs)
+    print(f"{time.monotonic() - started:.0f} s")
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")
+    return 0 if counts["passed"] and not counts["failed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
