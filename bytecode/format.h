@@ -1,0 +1,35 @@
+// What differs between GHC versions in how BCOs are encoded and what their instructions mean.
+//
+// One record per version; the code that decodes, verifies and disassembles takes the record and
+// knows no version itself.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "bytecode/bco.h"
+#include "bytecode/instruction_set.h"
+
+namespace splicehost::bytecode {
+
+struct BcoFormat {
+  std::string_view ghc;  // the version as `ghc --numeric-version` prints it
+
+  // The byte order field (resolvedBCOIsLE) of a BCO for a little-endian machine. It should be 1 by
+  // its name, but GHC's history has commits that compute it the wrong way round.
+  uint8_t littleEndianMark;
+
+  // The kinds of pointers by their tag: the order of ResolvedBCOPtr's constructors.
+  std::span<const BcoPointer::Kind> pointerKinds;
+
+  const InstructionSet& instructions;
+};
+
+// The format of GHC 9.0.2.
+extern const BcoFormat kGhc902;
+
+// The format of a GHC version, or null if it is not known.
+const BcoFormat* findFormat(std::string_view ghc);
+
+}  // namespace splicehost::bytecode
