@@ -1,0 +1,84 @@
+#include "iserv/child.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+namespace splicehost {
+
+namespace {
+
+constexpr int kChildFd = 3;
+
+}  // namespace
+
+Child::Child(const std::string& program, const std::string& name,
+             const std::vector<std::string>& arguments)
+    : started_(Done{}) {
+  uv_loop_init(&loop_);
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    started_ = Error{std::string("socketpair: ") + std::strerror(errno)};
+    return;
+  }
+  socket_ = kj::AutoCloseFd(ends[0]);
+  kj::AutoCloseFd childEnd(ends[1]);
+
+  std::vector<std::string> words = {name, "--fd", std::to_string(kChildFd)};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+
+  uv_stdio_container_t stdio[kChildFd + 1];
+  for (int fd = 0; fd < kChildFd; ++fd) {
+    stdio[fd].flags = UV_INHERIT_FD;
+    stdio[fd].data.fd = fd;
+  }
+  stdio[kChildFd].flags = UV_INHERIT_FD;
+  stdio[kChildFd].data.fd = childEnd.get();
+
+  uv_process_options_t options = {};
+  options.file = program.c_str();
+  options.args = argv.data();
+  options.stdio = stdio;
+  options.stdio_count = kChildFd + 1;
+  options.exit_cb = [](uv_process_t* process, int64_t status, int signal) {
+    static_cast<Child*>(process->data)->exit_ = Exit{status, signal};
+    uv_close(reinterpret_cast<uv_handle_t*>(process), nullptr);
+  };
+  process_.data = this;
+  int error = uv_spawn(&loop_, &process_, &options);
+  if (error != 0) {
+    started_ = Error{program + ": " + uv_strerror(error)};
+    uv_close(reinterpret_cast<uv_handle_t*>(&process_), nullptr);
+    uv_run(&loop_, UV_RUN_DEFAULT);
+  }
+}
+
+Child::~Child() {
+  if (started_.ok() && !exit_) {
+    uv_process_kill(&process_, SIGKILL);
+    uv_run(&loop_, UV_RUN_DEFAULT);
+  }
+  uv_loop_close(&loop_);
+}
+
+Child::Exit Child::wait(uint64_t patienceMs) {
+  uv_timer_t timer;
+  uv_timer_init(&loop_, &timer);
+  timer.data = &process_;
+  uv_timer_start(
+      &timer,
+      [](uv_timer_t* expired) {
+        uv_process_kill(static_cast<uv_process_t*>(expired->data), SIGKILL);
+      },
+      patienceMs, 0);
+  while (!exit_) uv_run(&loop_, UV_RUN_ONCE);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  return *exit_;
+}
+
+}  // namespace splicehost

@@ -1,0 +1,50 @@
+// An interpreter as a child process of the front end.
+#pragma once
+
+#include <uv.h>
+
+#include <kj/io.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/result.h"
+
+namespace splicehost {
+
+// Owns a running interpreter: when this object goes, so does the process.
+class Child {
+ public:
+  struct Exit {
+    int64_t status;  // exit status
+    int signal;      // the signal that ended it, or 0
+  };
+
+  // Starts `program` with this first argument (its own name) and further ones behind "--fd 3". It has
+  // this process's standard streams, environment and working directory, and as fd 3 one end of a
+  // socket pair, whose other end is takeSocket().
+  Child(const std::string& program, const std::string& name,
+        const std::vector<std::string>& arguments);
+  ~Child();
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  // Whether it could be started.
+  const Status& started() const { return started_; }
+
+  // This end of the socket pair. Once.
+  kj::AutoCloseFd takeSocket() { return kj::mv(socket_); }
+
+  // Waits for the process to end; after `patienceMs` milliseconds, kills it.
+  Exit wait(uint64_t patienceMs);
+
+ private:
+  uv_loop_t loop_;
+  uv_process_t process_;
+  kj::AutoCloseFd socket_;
+  Status started_;
+  std::optional<Exit> exit_;
+};
+
+}  // namespace splicehost

@@ -1,0 +1,139 @@
+#include "iserv/crash_report.h"
+
+#include <Rts.h>
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+// Everything here runs in a signal handler of a process that is lost anyway: it may call what is not
+// async-signal-safe, as long as a second crash ends it (the handlers are reset on entry).
+
+namespace splicehost {
+
+namespace {
+
+constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+constexpr int kMaxFrames = 40;
+constexpr size_t kAlternateStack = 256 << 10;
+
+void print(const char* format, auto... arguments) {
+  char line[512];
+  int size = std::snprintf(line, sizeof line, format, arguments...);
+  if (size > static_cast<int>(sizeof line)) size = sizeof line;
+  if (write(STDERR_FILENO, line, static_cast<size_t>(size)) < 0) return;
+}
+
+// The Haskell name in a symbol: "base_GHCziList_badHead_info" is GHC.List.badHead of base.
+void decode(const char* symbol, char* out, size_t size) {
+  size_t used = 0;
+  auto put = [&](char c) {
+    if (used + 1 < size) out[used++] = c;
+  };
+  for (const char* c = symbol; *c != 0; ++c) {
+    if (*c == 'z' && c[1] != 0) {
+      ++c;
+      switch (*c) {
+        case 'i': put('.'); break;
+        case 'm': put('-'); break;
+        case 'q': put('\''); break;
+        case 'z': put('z'); break;
+        case 'e': put('='); break;
+        case 'd': put('$'); break;
+        case 'u': put('_'); break;
+        case 'h': put('#'); break;
+        default: put('z'); put(*c);
+      }
+    } else if (*c == 'Z' && c[1] == 'Z') {
+      put('Z');
+      ++c;
+    } else {
+      put(*c);
+    }
+  }
+  out[used] = 0;
+}
+
+bool printSymbol(int number, const void* address) {
+  Dl_info info;
+  if (dladdr(address, &info) == 0 || info.dli_sname == nullptr) return false;
+  char name[300];
+  decode(info.dli_sname, name, sizeof name);
+  print("  %2d  %p  %s + %td\n", number, address, name,
+        static_cast<const char*>(address) - static_cast<const char*>(info.dli_saddr));
+  return true;
+}
+
+// How a Capability begins (rts/Capability.h); the RTS's public headers keep it to themselves.
+struct CapabilityStart {
+  StgFunTable f;
+  StgRegTable r;
+};
+
+// The Haskell stack of the running thread: return addresses are info pointers, among other words.
+void printHaskellStack(uintptr_t stackRegister) {
+  Capability* capability = rts_unsafeGetMyCapability();
+  if (capability == nullptr) return;
+  StgTSO* thread = reinterpret_cast<CapabilityStart*>(capability)->r.rCurrentTSO;
+  if (thread == nullptr) return;
+  StgStack* stack = thread->stackobj;
+  StgPtr end = stack->stack + stack->stack_size;
+  auto inStack = [&](uintptr_t p) {
+    return p >= reinterpret_cast<uintptr_t>(stack->stack) && p < reinterpret_cast<uintptr_t>(end);
+  };
+  StgPtr sp = inStack(stackRegister) ? reinterpret_cast<StgPtr>(stackRegister) : stack->sp;
+  print("Haskell stack (innermost first):\n");
+  int frames = 0;
+  for (; sp < end && frames < kMaxFrames; ++sp) {
+    if (printSymbol(frames, reinterpret_cast<void*>(*sp))) ++frames;
+  }
+}
+
+void report(int signal, siginfo_t* information, void* context) {
+  for (int each : kSignals) ::signal(each, SIG_DFL);
+  print("splicehost: interpreted code crashed: %s (signal %d), address %p\n", strsignal(signal),
+        signal, information->si_addr);
+  print("C stack (innermost first):\n");
+  void* frames[kMaxFrames];
+  int count = backtrace(frames, kMaxFrames);
+  for (int i = 0; i < count; ++i) {
+    if (!printSymbol(i, frames[i])) print("  %2d  %p\n", i, frames[i]);
+  }
+#if defined(__x86_64__)
+  // GHC's registers (includes/stg/MachRegs.h): Sp is rbp.
+  printHaskellStack(
+      static_cast<uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RBP]));
+#else
+  (void)context;
+  printHaskellStack(0);
+#endif
+  // Returning would run into a crash again; abort() comes here by raise().
+  raise(signal);
+}
+
+}  // namespace
+
+void installCrashReport() {
+  // A stack overflow leaves no room on the stack. Only the main thread gets an alternate one; others
+  // report on what they have.
+  static stack_t alternate = {};
+  void* memory = mmap(nullptr, kAlternateStack, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory != MAP_FAILED) {
+    alternate.ss_sp = memory;
+    alternate.ss_size = kAlternateStack;
+    sigaltstack(&alternate, nullptr);
+  }
+  struct sigaction action = {};
+  action.sa_sigaction = report;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  for (int signal : kSignals) sigaction(signal, &action, nullptr);
+}
+
+}  // namespace splicehost

@@ -1,0 +1,241 @@
+#include "iserv/front_end.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "protocol/describe.h"
+
+namespace splicehost {
+
+namespace {
+
+// How long an interpreter may take to end after it was told to or its client has hung up. It may have
+// profiling reports to write, and users have finalizers.
+constexpr uint64_t kShutdownPatienceMs = 10'000;
+// How long when something went wrong.
+constexpr uint64_t kErrorPatienceMs = 500;
+// How much to read from GHC's pipe at a time: its default capacity.
+constexpr size_t kReadSize = 64 << 10;
+
+uint64_t now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+bool runsTemplateHaskell(schema::Request::Which which) {
+  return which == schema::Request::RUN_TH || which == schema::Request::RUN_MOD_FINALIZERS;
+}
+
+void complain(const std::string& message) {
+  std::fprintf(stderr, "iserv: %s\n", message.c_str());
+}
+
+}  // namespace
+
+FrontEnd::FrontEnd(const FrontEndOptions& options)
+    : options_(options),
+      child_(options.program, options.programName, options.rtsOptions),
+      connection_(child_.takeSocket()) {}
+
+int FrontEnd::run() {
+  if (!child_.started()) {
+    complain("the interpreter could not be started: " + child_.started().error().message);
+    return 1;
+  }
+  Status greeted = greet();
+  Result<Next> next = greeted ? Result<Next>(Next::kContinue) : Result<Next>(greeted.error());
+  while (next && *next == Next::kContinue) next = relayOne();
+
+  // Hanging up ends the interpreter, unless it is ending already.
+  bool orderly = next && *next == Next::kShutdown;
+  if (!orderly) connection_ = Connection(kj::AutoCloseFd());
+  Child::Exit exit = child_.wait(orderly ? kShutdownPatienceMs : kErrorPatienceMs);
+  if (next) return 0;
+
+  std::string message = next.error().message;
+  if (!interpreterGone_) {
+    complain(message);
+    return 1;
+  }
+  if (exit.signal != 0) {
+    complain("the interpreter was ended by signal " + std::to_string(exit.signal) + " (" +
+             strsignal(exit.signal) + ") " + message);
+    // GHC shows how its child ended; one core file is enough.
+    rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    signal(exit.signal, SIG_DFL);
+    raise(exit.signal);
+  }
+  complain("the interpreter ended with exit status " + std::to_string(exit.status) + " " + message);
+  return exit.status == 0 ? 1 : static_cast<int>(exit.status);
+}
+
+Error FrontEnd::interpreterGone() {
+  interpreterGone_ = true;
+  return Error{"while it was busy with: " + current_};
+}
+
+Status FrontEnd::greet() {
+  current_ = "starting";
+  capnp::MallocMessageBuilder builder;
+  auto hello = builder.initRoot<schema::ToInterpreter>().initHello();
+  hello.setProtocolVersion(schema::PROTOCOL_VERSION);
+  hello.setGhcVersion(std::string(options_.version->name));
+  hello.setBuildIdentity(options_.identity);
+  hello.setWay(options_.way);
+  if (Status sent = connection_.send(builder); !sent) return interpreterGone();
+  // Its answer is awaited when the first request has been read: both sides start at the same time.
+  return Done{};
+}
+
+void FrontEnd::readSome(uint64_t atLeast) {
+  if (incoming_.begin == incoming_.bytes.size()) {
+    incoming_.bytes.clear();
+    incoming_.begin = 0;
+  } else if (incoming_.begin > 0) {
+    incoming_.bytes.erase(incoming_.bytes.begin(),
+                          incoming_.bytes.begin() + static_cast<ptrdiff_t>(incoming_.begin));
+    incoming_.begin = 0;
+  }
+  uint64_t read = 0;
+  while (read < atLeast && !incoming_.ended) {
+    size_t size = incoming_.bytes.size();
+    incoming_.bytes.resize(size + kReadSize);
+    ssize_t got = ::read(options_.readFd, incoming_.bytes.data() + size, kReadSize);
+    incoming_.bytes.resize(size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    if (got > 0) {
+      read += static_cast<uint64_t>(got);
+    } else if (got == 0 || errno != EINTR) {
+      incoming_.ended = true;
+    }
+  }
+}
+
+// Decodes the next message from GHC, reading as much as it takes.
+Result<FrontEnd::Next> FrontEnd::readMessage(size_t* size, schema::Request::Builder request) {
+  for (uint64_t missing = incoming_.unread().empty() ? 1 : 0;;) {
+    if (missing > 0) readSome(missing);
+    auto decoded = ghc::decodeRequest(*options_.version, incoming_.unread(), request);
+    if (!decoded) {
+      return decoded.error().within("GHC's message " + std::to_string(messages_));
+    }
+    if (decoded->size > 0) {
+      incoming_.begin += decoded->size;
+      *size = decoded->size;
+      ++messages_;
+      return Next::kContinue;
+    }
+    missing = decoded->missing;
+    if (incoming_.ended) {
+      if (incoming_.unread().empty()) return Next::kGhcGone;
+      return Error{"GHC's stream ends inside message " + std::to_string(messages_) + ": after " +
+                   std::to_string(incoming_.unread().size()) + " bytes of it, at least " +
+                   std::to_string(missing) + " are missing"};
+    }
+  }
+}
+
+Result<FrontEnd::Next> FrontEnd::relayOne() {
+  capnp::MallocMessageBuilder builder;
+  auto request = builder.initRoot<schema::ToInterpreter>().initRequest();
+  size_t size = 0;
+  Result<Next> read = readMessage(&size, request);
+  if (!read || *read != Next::kContinue) return read;
+
+  uint64_t start = options_.verbose ? now() : 0;
+  if (options_.verbose) trace("->", describe(request.asReader()), size, 0);
+  if (messages_ == 1) {
+    auto hello = connection_.receive();
+    if (!hello || *hello == nullptr) return interpreterGone();
+    auto answer = (*hello)->getRoot<schema::FromInterpreter>();
+    if (!answer.isHello()) return Error{"the interpreter's first message is not a hello"};
+    if (answer.getHello().isRefused()) {
+      return Error{std::string("the interpreter refuses: ") +
+                   answer.getHello().getRefused().cStr()};
+    }
+  }
+  current_ = subject(request.asReader());
+  if (!connection_.send(builder)) return interpreterGone();
+  Result<Next> next = awaitReply(request.asReader());
+  if (options_.verbose) trace("  ", "took", 0, now() - start);
+  return next;
+}
+
+// Waits for something from the interpreter while watching GHC. False if GHC is gone.
+Result<bool> FrontEnd::waitForInterpreter(bool relayAnswers) {
+  for (;;) {
+    if (connection_.buffered()) return true;
+    pollfd fds[] = {{connection_.fd(), POLLIN, 0},
+                    {options_.readFd, static_cast<short>(relayAnswers ? POLLIN : 0), 0}};
+    if (poll(fds, 2, -1) < 0) continue;  // a signal
+    if (fds[0].revents != 0) return true;
+    if (fds[1].revents & POLLIN) {
+      readSome(1);
+      ghc::Bytes answer = incoming_.unread();
+      if (answer.empty()) return false;
+      if (options_.verbose) trace("->", "answer", answer.size(), 0);
+      if (!sendAnswer(answer)) return interpreterGone();
+      incoming_.begin += answer.size();
+    } else if (fds[1].revents != 0) {
+      return false;
+    }
+  }
+}
+
+Status FrontEnd::sendAnswer(ghc::Bytes bytes) {
+  capnp::MallocMessageBuilder builder(static_cast<uint>(bytes.size() / sizeof(capnp::word) + 16));
+  builder.initRoot<schema::ToInterpreter>().setThAnswer(
+      {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()});
+  return connection_.send(builder);
+}
+
+Result<FrontEnd::Next> FrontEnd::awaitReply(schema::Request::Reader request) {
+  auto which = request.which();
+  for (;;) {
+    Result<bool> ready = waitForInterpreter(runsTemplateHaskell(which));
+    if (!ready) return ready.error();
+    if (!*ready) return Next::kGhcGone;
+    auto message = connection_.receive();
+    if (!message || *message == nullptr) return interpreterGone();
+    auto from = (*message)->getRoot<schema::FromInterpreter>();
+
+    if (from.isThRequest() && runsTemplateHaskell(which)) {
+      auto question = from.getThRequest();
+      if (options_.verbose) {
+        trace("<-", thMessageName(*options_.version, question), question.size(), 0);
+      }
+      ghc::Bytes bytes{reinterpret_cast<const std::byte*>(question.begin()), question.size()};
+      if (!writeAll(options_.writeFd, bytes)) return Next::kGhcGone;
+      continue;
+    }
+    if (!from.isReply()) return Error{"the interpreter sent no reply to: " + current_};
+
+    ghc::Writer answer;
+    Status encoded = ghc::encodeReply(*options_.version, which, from.getReply(), answer);
+    if (!encoded) return encoded.error().within(current_);
+    if (options_.verbose) trace("<-", describe(from.getReply()), answer.bytes().size(), 0);
+    if (which == schema::Request::SHUTDOWN) return Next::kShutdown;
+    if (!writeAll(options_.writeFd, answer.bytes())) return Next::kGhcGone;
+    return Next::kContinue;
+  }
+}
+
+void FrontEnd::trace(const char* direction, const std::string& text, size_t size,
+                     uint64_t nanoseconds) {
+  if (nanoseconds > 0) {
+    std::fprintf(stderr, "[iserv] %6.3f ms\n", static_cast<double>(nanoseconds) / 1e6);
+  } else {
+    std::fprintf(stderr, "[iserv] %s %8zu bytes  %s\n", direction, size, text.c_str());
+  }
+}
+
+}  // namespace splicehost

@@ -1,0 +1,67 @@
+// The front end: what GHC starts as its external interpreter. It speaks GHC's wire on GHC's pipes and
+// Cap'n Proto with the interpreter, and runs nothing itself.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "iserv/child.h"
+#include "protocol/connection.h"
+#include "protocol/ghc_messages.h"
+#include "protocol/ghc_versions.h"
+
+namespace splicehost {
+
+// What the command line and the folder of the program say.
+struct FrontEndOptions {
+  int writeFd = -1;  // GHC reads what is written here
+  int readFd = -1;   // what GHC writes
+  bool verbose = false;
+  std::vector<std::string> rtsOptions;  // with +RTS, or empty
+
+  const ghc::Version* version = nullptr;
+  schema::Way way = schema::Way::VANILLA;
+  std::string program;      // the interpreter
+  std::string programName;  // its argv[0]: names its profile reports
+  std::string identity;     // its build identity
+};
+
+class FrontEnd {
+ public:
+  explicit FrontEnd(const FrontEndOptions& options);
+
+  // Relays until GHC shuts the interpreter down or goes away. The result is the exit status; whatever
+  // is not success has been explained on stderr. If the interpreter was killed by a signal, this
+  // process ends itself by the same one, so that GHC reports it as it would report its own.
+  int run();
+
+ private:
+  // GHC's pipe, as far as it has been read.
+  struct Incoming {
+    std::vector<std::byte> bytes;
+    size_t begin = 0;
+    bool ended = false;
+    ghc::Bytes unread() const { return ghc::Bytes(bytes).subspan(begin); }
+  };
+  enum class Next { kContinue, kShutdown, kGhcGone };
+
+  Status greet();
+  Result<Next> relayOne();
+  Result<Next> readMessage(size_t* size, schema::Request::Builder request);
+  void readSome(uint64_t atLeast);
+  Result<Next> awaitReply(schema::Request::Reader request);
+  Result<bool> waitForInterpreter(bool relayAnswers);
+  Status sendAnswer(ghc::Bytes bytes);
+  Error interpreterGone();
+  void trace(const char* direction, const std::string& text, size_t size, uint64_t nanoseconds);
+
+  const FrontEndOptions& options_;
+  Child child_;
+  Connection connection_;
+  Incoming incoming_;
+  uint64_t messages_ = 0;     // requests decoded so far
+  std::string current_;       // what the interpreter is busy with, for an error message
+  bool interpreterGone_ = false;
+};
+
+}  // namespace splicehost

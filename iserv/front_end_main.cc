@@ -1,0 +1,124 @@
+// iserv, iserv-prof, iserv-dyn: the program that GHC starts as its external interpreter.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "iserv/front_end.h"
+#include "iserv/manifest.h"
+
+namespace splicehost {
+namespace {
+
+constexpr char kUsage[] =
+    "usage: iserv <write-fd> <read-fd> [options]\n"
+    "\n"
+    "GHC starts this program, to run Template Haskell and GHCi:\n"
+    "  ghc -fexternal-interpreter -pgmi /path/to/iserv ...\n"
+    "(with -prof or -dynamic GHC itself appends -prof or -dyn to the name).\n"
+    "\n"
+    "Options (pass each with -opti):\n"
+    "  -v                 trace every message on stderr\n"
+    "  +RTS ... -RTS      options for the interpreter's runtime system\n";
+
+int complain(const std::string& message) {
+  std::fprintf(stderr, "iserv: %s\n", message.c_str());
+  return 1;
+}
+
+// An open fd from a word of the command line, or -1.
+int parseFd(std::string_view word) {
+  int fd = -1;
+  auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), fd);
+  if (error != std::errc() || end != word.data() + word.size()) return -1;
+  return fd >= 0 && fcntl(fd, F_GETFD) >= 0 ? fd : -1;
+}
+
+schema::Way wayOf(std::string_view programName) {
+  for (schema::Way way : {schema::Way::PROFILED, schema::Way::DYNAMIC}) {
+    if (programName.ends_with(waySuffix(way))) return way;
+  }
+  return schema::Way::VANILLA;
+}
+
+// Fills in what the command line says. Fails with what is wrong with it.
+Status parse(int argc, char* argv[], FrontEndOptions& options) {
+  if (argc < 3) return Error{"two fds are needed"};
+  options.writeFd = parseFd(argv[1]);
+  options.readFd = parseFd(argv[2]);
+  if (options.writeFd < 0) return Error{std::string(argv[1]) + " is not an open fd"};
+  if (options.readFd < 0) return Error{std::string(argv[2]) + " is not an open fd"};
+  bool rts = false;
+  for (int i = 3; i < argc; ++i) {
+    std::string_view word = argv[i];
+    if (word == "+RTS") {
+      rts = true;
+      options.rtsOptions.emplace_back(word);
+    } else if (rts) {
+      options.rtsOptions.emplace_back(word);
+      if (word == "-RTS") rts = false;
+    } else if (word == "-v") {
+      options.verbose = true;
+    } else {
+      return Error{"unknown option " + std::string(word)};
+    }
+  }
+  return Done{};
+}
+
+// Fills in what lies beside this program.
+Status locate(const char* argv0, FrontEndOptions& options) {
+  std::error_code error;
+  auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return Error{"/proc/self/exe: " + error.message()};
+  std::string folder = self.parent_path();
+  options.programName = std::filesystem::path(argv0).filename();
+  options.way = wayOf(options.programName);
+
+  Result<Manifest> manifest = readManifest(folder);
+  if (!manifest) return manifest.error();
+  options.version = ghc::findVersion(manifest->ghcVersion);
+  if (options.version == nullptr) {
+    return Error{folder + " is for GHC " + manifest->ghcVersion + ", which this build does not know"};
+  }
+  auto identity = manifest->identities.find(wayName(options.way));
+  if (identity == manifest->identities.end()) {
+    return Error{"there is no interpreter of the " + std::string(wayName(options.way)) +
+                 " way for GHC " + manifest->ghcVersion + " in " + folder +
+                 "; `iservctl doctor` tells what is missing"};
+  }
+  options.identity = identity->second;
+  options.program = folder + "/interpreter" + std::string(waySuffix(options.way));
+  return Done{};
+}
+
+int main(int argc, char* argv[]) {
+  FrontEndOptions options;
+  if (Status parsed = parse(argc, argv, options); !parsed) {
+    std::fprintf(stderr, "iserv: %s\n%s", parsed.error().message.c_str(), kUsage);
+    return 2;
+  }
+  if (Status located = locate(argv[0], options); !located) {
+    return complain(located.error().message);
+  }
+  // GHC's pipes are this process's alone: whoever else held them would hide GHC's end from us.
+  fcntl(options.readFd, F_SETFD, FD_CLOEXEC);
+  fcntl(options.writeFd, F_SETFD, FD_CLOEXEC);
+  // ^C is for GHC and for the interpreter, which get it too; a peer that is gone shows in write().
+  signal(SIGINT, SIG_IGN);
+  signal(SIGQUIT, SIG_IGN);
+  signal(SIGPIPE, SIG_IGN);
+  return FrontEnd(options).run();
+}
+
+}  // namespace
+}  // namespace splicehost
+
+int main(int argc, char* argv[]) { return splicehost::main(argc, argv); }

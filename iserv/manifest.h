@@ -1,0 +1,31 @@
+// What is in a folder of interpreters for one GHC: the file `manifest` in it, which ways/ writes.
+//
+// Lines of a name and a value: "ghc-version 9.0.2", and for each way that was built its name in the
+// schema and its build identity.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "protocol/interpreter.capnp.h"
+#include "protocol/result.h"
+
+namespace splicehost {
+
+struct Manifest {
+  std::string ghcVersion;
+  // Way's name ("vanilla", "profiled", "dynamic") to the build identity of its interpreter.
+  std::map<std::string, std::string, std::less<>> identities;
+};
+
+// Reads `folder`/manifest. Fails if it is missing or has no GHC version.
+Result<Manifest> readManifest(const std::string& folder);
+
+// A way's name in a manifest.
+std::string_view wayName(schema::Way way);
+
+// What GHC appends to the name of an interpreter program for a way: "", "-prof" or "-dyn".
+std::string_view waySuffix(schema::Way way);
+
+}  // namespace splicehost

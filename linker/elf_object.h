@@ -1,0 +1,118 @@
+// Checking a relocatable ELF object before a linker that trusts it gets to see it.
+//
+// An object file is a header, sections, and a table that says where each section is. All that a
+// linker does follows numbers in the file: a symbol names a section by index and its own name by an
+// offset into a string table; a relocation names a symbol by index and a place by an offset into a
+// section. GHC's RTS linker follows most of them unchecked (GHC 9.0.2 rts/linker/Elf.c: ocInit_ELF,
+// ocGetNames_ELF, do_Elf_Rela_relocations), and so a file that was cut short or overwritten makes it
+// read, and write, anywhere. Here every such number is compared with what it indexes.
+//
+// There are two depths. The headers (ElfObject::open, checkObjectHeaders) are the file header, the
+// section table, and whether each section lies in the file: a few hundred bytes to read, and enough
+// to notice a file that lost its end or its beginning. The contents (checkContents, checkObject) are
+// every symbol and every relocation.
+//
+// Neither can tell that code or data was altered, and neither decides whether the RTS implements a
+// relocation's type: it says so itself.
+//
+// Sources: System V gABI, chapters 4 "Object Files" to "Relocation" (including the extended section
+// numbering, which the RTS calls Note [Many ELF Sections]); the x86-64 psABI, table "Relocation
+// Types"; "ELF for the Arm 64-bit Architecture", section "Relocation types".
+#pragma once
+
+#include <elf.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "linker/file_kind.h"
+#include "protocol/result.h"
+
+namespace splicehost::linker {
+
+enum class SymbolBinding { Local, Global, Weak, Other };
+
+enum class SymbolPlace {
+  Undefined,  // SHN_UNDEF: to be found elsewhere
+  Section,    // defined at `value` in section `section`
+  Absolute,   // SHN_ABS: the value is not relative to anything
+  Common,     // SHN_COMMON: `size` bytes to be set aside, with alignment `value`
+  Other,      // an index reserved for a processor or system
+};
+
+// A symbol of an object. The name points into the object's bytes; it is empty for section symbols
+// and for the symbol with index 0.
+struct ElfSymbol {
+  std::string_view name;
+  SymbolBinding binding = SymbolBinding::Local;
+  SymbolPlace place = SymbolPlace::Undefined;
+  std::uint32_t section = 0;
+  std::uint64_t value = 0;
+  std::uint64_t size = 0;
+};
+
+// A view of an object whose headers are in order. Holds no memory: the bytes given to open() must
+// outlive it. They need not be aligned (members of an archive are not).
+class ElfObject {
+ public:
+  // Checks the headers: that this is a little-endian ELF64 relocatable object for the machine, that
+  // its section table and all sections lie in the file, that section names do, and that sections
+  // refer to others that exist and have the right type. A file of another kind is described.
+  static Result<ElfObject> open(std::span<const std::byte> file, Machine machine);
+
+  // Checks what is in the symbol table and in the relocation sections.
+  Status checkContents() const;
+
+  std::uint32_t sectionCount() const { return sectionCount_; }
+
+  // Section 0 is the null section. The index must be below sectionCount().
+  std::string_view sectionName(std::uint32_t index) const;
+  Elf64_Shdr sectionHeader(std::uint32_t index) const;
+  // Empty for sections without content in the file, such as .bss.
+  std::span<const std::byte> sectionContent(std::uint32_t index) const;
+
+  // How many symbols there are, counting the null symbol 0; none if there is no symbol table.
+  std::size_t symbolCount() const { return symbolTable_.size() / sizeof(Elf64_Sym); }
+
+  // The symbol with an index below symbolCount(). Fails if its name or section index is invalid,
+  // which cannot be after a successful checkContents().
+  Result<ElfSymbol> symbol(std::size_t index) const;
+
+ private:
+  ElfObject(std::string_view file, Machine machine) : file_(file), machine_(machine) {}
+
+  std::string describeSection(std::uint32_t index) const;
+  Error inSection(std::uint32_t index, const std::string& problem) const;
+  Error inSymbol(std::size_t index, const std::string& problem) const;
+  std::string_view content(const Elf64_Shdr& header) const;
+
+  Status locateSections();
+  Status checkSectionTable();
+  Status checkReferences(std::uint32_t index, const Elf64_Shdr& header) const;
+  Status checkPlacement(std::uint32_t index, const Elf64_Shdr& header) const;
+  Status noteSymbolTable(std::uint32_t index, const Elf64_Shdr& header);
+  Status checkSymbols() const;
+  Result<std::uint32_t> extendedIndex(std::size_t symbol) const;
+  template <typename Entry>
+  Status checkRelocations(std::uint32_t index, const Elf64_Shdr& header) const;
+
+  std::string_view file_;
+  Machine machine_;
+  std::uint64_t sectionTable_ = 0;  // file offset
+  std::uint32_t sectionCount_ = 0;
+  std::string_view sectionNames_;
+  std::uint32_t symbolTableIndex_ = 0;  // 0: the object has none
+  std::uint32_t symbolNamesIndex_ = 0;
+  std::string_view symbolTable_;
+  std::string_view symbolNames_;
+  std::optional<std::string_view> extendedIndices_;  // SHT_SYMTAB_SHNDX
+};
+
+Status checkObjectHeaders(std::span<const std::byte> file, Machine machine);
+Status checkObject(std::span<const std::byte> file, Machine machine);
+
+}  // namespace splicehost::linker

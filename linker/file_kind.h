@@ -1,0 +1,43 @@
+// What a file is, told from its first bytes, in words for a person.
+//
+// "Not an object file" helps nobody. Files of the wrong kind reach a linker for a handful of
+// reasons (a linker script installed as libfoo.so, objects that are LLVM bitcode because of -flto,
+// a library for another machine, a Git LFS pointer that was never fetched), and each is recognised
+// by a few bytes at its start.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace splicehost::linker {
+
+// The machines that interpreters run on; the values are ELF's e_machine (EM_X86_64, EM_AARCH64).
+enum class Machine : std::uint16_t { X86_64 = 62, AArch64 = 183 };
+
+std::string_view machineName(Machine machine);
+
+// The machine this code was compiled for.
+#if defined(__x86_64__)
+inline constexpr Machine kHostMachine = Machine::X86_64;
+#elif defined(__aarch64__)
+inline constexpr Machine kHostMachine = Machine::AArch64;
+#else
+#error "Splicehost's linker knows x86-64 and AArch64 only"
+#endif
+
+// A noun phrase with its article: "a linker script", "a shared object (ET_DYN) for AArch64".
+std::string describeContent(std::span<const std::byte> file);
+
+// Whether the bytes start as an object file of any platform does (ELF, Mach-O or COFF). This is how
+// GHC's RTS tells objects from other archive members in the versions that do not go by the name:
+// see MemberRule in object_check.h.
+bool hasObjectMagic(std::span<const std::byte> file);
+
+// Text taken from a file that may be corrupt, made fit for a message: control and non-ASCII
+// characters become '?', and a long text is cut short.
+std::string printable(std::string_view text);
+
+}  // namespace splicehost::linker

@@ -1,0 +1,89 @@
+#include "linker/rts_linker.h"
+
+#include <cstdlib>
+
+#include "linker/content_identity.h"
+#include "linker/object_check.h"
+
+namespace splicehost::linker {
+
+namespace {
+
+Error failed(const std::string& file, const char* what) {
+  return Error{file + ": GHC's linker could not " + what + " it"};
+}
+
+}  // namespace
+
+bool RtsLinker::isBootLibrary(const std::string& file) const {
+  Result<FileStamp> stamp = stampOf(file);
+  if (!stamp) return false;
+  for (const BootLibrary& library : bootLibraries_) {
+    if (library.size != stamp->size) continue;
+    if (library.device == stamp->device && library.inode == stamp->inode &&
+        library.modified == stamp->mtimeNs && library.changed == stamp->ctimeNs) {
+      return true;
+    }
+    Result<ContentDigest> digest = digestFile(file);
+    if (digest && digest->hex() == library.sha256) return true;
+  }
+  return false;
+}
+
+void RtsLinker::initialise() {
+  RtsLock lock;
+  // Interpreted code may refer to any top-level thunk at any time, so none may be collected.
+  initLinker_(1);
+}
+
+void* RtsLinker::lookup(const std::string& symbol) {
+  RtsLock lock;
+  void* address = lookupSymbol(const_cast<char*>(symbol.c_str()));
+  if (address != nullptr) addresses_.insert(reinterpret_cast<uint64_t>(address));
+  return address;
+}
+
+std::optional<std::string> RtsLinker::loadSharedObject(const std::string& file) {
+  RtsLock lock;
+  const char* message = addDLL(const_cast<char*>(file.c_str()));
+  if (message == nullptr) return std::nullopt;
+  std::string result = message;
+  std::free(const_cast<char*>(message));
+  return result;
+}
+
+Status RtsLinker::loadArchive(const std::string& file) {
+  if (isBootLibrary(file)) {
+    skipped_.insert(file);
+    return Done{};
+  }
+  if (Status check = checkLoadableArchive(file); !check) return check;
+  RtsLock lock;
+  if (!::loadArchive(const_cast<char*>(file.c_str()))) return failed(file, "load");
+  return Done{};
+}
+
+Status RtsLinker::loadObject(const std::string& file) {
+  if (isBootLibrary(file)) {
+    skipped_.insert(file);
+    return Done{};
+  }
+  if (Status check = checkLoadableObject(file); !check) return check;
+  RtsLock lock;
+  if (!loadObj(const_cast<char*>(file.c_str()))) return failed(file, "load");
+  return Done{};
+}
+
+Status RtsLinker::unload(const std::string& file) {
+  if (skipped_.erase(file) > 0) return Done{};
+  RtsLock lock;
+  if (!unloadObj(const_cast<char*>(file.c_str()))) return failed(file, "unload");
+  return Done{};
+}
+
+bool RtsLinker::resolve() {
+  RtsLock lock;
+  return resolveObjs();
+}
+
+}  // namespace splicehost::linker

@@ -1,0 +1,64 @@
+// GHC's RTS linker, which loads object code into this process: symbols, objects, archives and shared
+// objects.
+//
+// Note [Boot libraries]. The static interpreters hold the libraries that ship with GHC, linked whole.
+// When GHC asks to load one of them there is nothing to do: the RTS finds its symbols in the program
+// (dlsym, after its own table). It must not be loaded again: that costs time, and a second copy of base
+// has its own standard handles, which nobody flushes. A library is one of these if its content is, at
+// whatever path it lies.
+//
+// All functions fail with one sentence that names the file; the RTS may have said more on stderr.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+#include "iserv/rts_lock.h"
+#include "protocol/result.h"
+
+namespace splicehost::linker {
+
+// A library file that the interpreter's program contains.
+struct BootLibrary {
+  std::string_view sha256;  // hexadecimal
+  uint64_t size;            // bytes
+  // Where and what the file was when the interpreter was built. As long as these are the same the
+  // content need not be read.
+  uint64_t device;
+  uint64_t inode;
+  int64_t modified;  // nanoseconds since 1970
+  int64_t changed;   // nanoseconds since 1970
+};
+
+class RtsLinker {
+ public:
+  // `bootLibraries` must outlive the linker.
+  explicit RtsLinker(std::span<const BootLibrary> bootLibraries)
+      : bootLibraries_(bootLibraries) {}
+
+  void initialise();
+  // The address of a symbol, or null. May link archive members.
+  void* lookup(const std::string& symbol);
+  // True if lookup() has returned this address.
+  bool knows(uint64_t address) const { return addresses_.contains(address); }
+  // The system linker's message on failure.
+  std::optional<std::string> loadSharedObject(const std::string& file);
+  Status loadArchive(const std::string& file);
+  Status loadObject(const std::string& file);
+  Status unload(const std::string& file);
+  // False if a symbol is missing.
+  bool resolve();
+
+ private:
+  bool isBootLibrary(const std::string& file) const;
+
+  std::span<const BootLibrary> bootLibraries_;
+  std::unordered_set<std::string> skipped_;
+  std::unordered_set<uint64_t> addresses_;
+};
+
+}  // namespace splicehost::linker

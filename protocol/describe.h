@@ -1,0 +1,27 @@
+// Readable text of requests and replies, for traces and for error messages.
+#pragma once
+
+#include <string>
+
+#include "protocol/ghc_versions.h"
+#include "protocol/interpreter.capnp.h"
+
+namespace splicehost {
+
+// The request's name as in the schema, such as "loadArchive".
+std::string requestName(schema::Request::Which which);
+
+// The request with its content, on one line; long data is cut.
+std::string describe(schema::Request::Reader request);
+
+// The reply with its content, on one line; long data is cut.
+std::string describe(schema::Reply::Reader reply);
+
+// What a request is about, for an error message: "loadArchive /x/libfoo.a",
+// "splice at Main.hs:3:4-9". The same as the name if there is nothing to say.
+std::string subject(schema::Request::Reader request);
+
+// The name of a THMessage from its encoding.
+std::string thMessageName(const ghc::Version& version, capnp::Data::Reader message);
+
+}  // namespace splicehost

@@ -1,0 +1,528 @@
+@0xd0c1f3ab5e9a7b44;
+
+# The protocol between a client (the front end that GHC starts, or any other program that wants
+# Haskell evaluated) and an interpreter process.
+#
+# Transport: one byte stream in each direction (a Unix socket in local use). Each message is one
+# Cap'n Proto message in the standard stream framing (segment table, then segments). A client sends
+# ToInterpreter, the interpreter sends FromInterpreter. The first message each way is `hello`; after
+# that it is a dialogue: the client sends one `request`, the interpreter answers with one `reply`.
+# While a `runTh` or `runModFinalizers` request is being answered the interpreter may send any number
+# of `thRequest`, each answered by the client with one or more `thAnswer`.
+#
+# Hanging up ends an interpreter at once, whatever it is running. A reply of kind `failed` is the
+# last message of its interpreter.
+#
+# docs/protocol.md has a worked session.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("splicehost::schema");
+
+const protocolVersion :UInt32 = 1;
+# Raised by every change that is not backward compatible. Client and interpreter must have the same.
+
+# Conventions.
+#
+# Haskell strings are Text in UTF-8, but for one liberty: a Haskell `Char` may be a surrogate, which
+# is encoded in three bytes like any other character of that range. GHC decodes bytes of file names
+# that its locale cannot decode to U+DC80 + (byte - 0x80); whoever opens such a file undoes that.
+# Text may contain NUL characters: use its length, not its terminator.
+#
+# A remote reference (RemoteRef in GHC) is a number by which the client names a value in the
+# interpreter's heap. The interpreter gives it out, keeps the value alive, and forgets it in
+# `freeReferences`. A reference that the interpreter has not given out, or has freed, is an error.
+#
+# A remote pointer (RemotePtr in GHC) is an address in the interpreter's process of something that is
+# not in the Haskell heap: a symbol, malloc'd memory, an info table. Zero is no pointer.
+
+struct ToInterpreter {
+  union {
+    hello @0 :ClientHello;
+    # First message of the client.
+    request @1 :Request;
+    # Something to do. The next one may be sent when this one has been answered.
+    thAnswer @2 :Data;
+    # A piece of GHC's answer to the last `thRequest`: bytes of a Haskell `binary` encoding, in order
+    # and cut anywhere. A client need not understand them; the interpreter knows where they end. Bytes
+    # past that end are an error.
+  }
+}
+
+struct FromInterpreter {
+  union {
+    hello @0 :InterpreterHello;
+    # Answer to the client's hello, and the sign that the interpreter is ready.
+    reply @1 :Reply;
+    # Answer to the last request.
+    thRequest @2 :Data;
+    # A question that running Template Haskell code has for the compiler: GHC's own encoding of a
+    # THMessage, complete. Its first byte is the message's tag. `RunTHDone` is never sent this way:
+    # the reply says that the splice is done.
+  }
+}
+
+struct ClientHello {
+  protocolVersion @0 :UInt32;
+  # `protocolVersion` above.
+  ghcVersion @1 :Text;
+  # The version of the compiler that sends the bytecode, such as "9.0.2". Bytecode and object code
+  # are for exactly one version.
+  buildIdentity @2 :Text;
+  # The interpreter build that the client expects, as its manifest names it; empty for any. An
+  # interpreter of another build refuses.
+  way @3 :Way;
+  # The RTS way that the client's code is compiled for.
+}
+
+struct InterpreterHello {
+  union {
+    accepted @0 :InterpreterDescription;
+    # The interpreter is ready for requests.
+    refused @1 :Text;
+    # Why client and interpreter do not fit, with both sides' values. The interpreter ends.
+  }
+}
+
+struct InterpreterDescription {
+  protocolVersion @0 :UInt32;
+  # `protocolVersion` above.
+  ghcVersion @1 :Text;
+  # The GHC whose RTS this is, such as "9.0.2".
+  way @2 :Way;
+  # The RTS way of the interpreter.
+  buildIdentity @3 :Text;
+  # Identifies the interpreter's build: SHA-256 of what went into it, in hexadecimal.
+  processId @4 :UInt32;
+  # The interpreter's process id in its own pid namespace.
+  wordBits @5 :UInt8;
+  # Bits of a machine word: 64.
+  bigEndian @6 :Bool;
+  # True if words have their most significant byte first.
+}
+
+enum Way {
+  # How the RTS and all code that it runs are built.
+  vanilla @0;
+  # Statically linked, no profiling.
+  profiled @1;
+  # Statically linked, with cost centres (ghc -prof).
+  dynamic @2;
+  # Shared objects (ghc -dynamic).
+}
+
+struct Request {
+  # One of the things that GHC asks of an interpreter. Each field is named after the constructor of
+  # GHC's `Message` (libraries/ghci/GHCi/Message.hs) and says which kind of reply answers it.
+
+  union {
+    shutdown @0 :Void;
+    # Flush what interpreted code has printed and end. Reply: done, then the interpreter hangs up.
+
+    rtsRevertCafs @1 :Void;
+    # Forget the values of all top-level thunks that were evaluated. Reply: done.
+
+    initLinker @2 :Void;
+    # Prepare for loading code. Harmless if repeated. Reply: done.
+
+    lookupSymbol @3 :Text;
+    # The address of a symbol (without the platform's leading underscore, if it has one).
+    # Reply: maybePointer.
+
+    lookupClosure @4 :Text;
+    # A reference to the closure with this symbol name. Reply: maybePointer, holding a reference.
+
+    loadDll @5 :Text;
+    # Load a shared object: an absolute path, or a name that the system's linker searches for.
+    # Reply: maybeText, holding the system linker's message on failure.
+
+    loadArchive @6 :Text;
+    # Load a static archive from an absolute path; its members are linked when something refers to
+    # them. Reply: done, or failed.
+
+    loadObj @7 :Text;
+    # Load an object file from an absolute path. Reply: done, or failed.
+
+    unloadObj @8 :Text;
+    # Unload an object file or archive that was loaded from this path. Reply: done, or failed.
+
+    addLibrarySearchPath @9 :Text;
+    # Add a folder to those that `loadDll` searches. Reply: pointer, naming the entry. (Without
+    # effect but on Windows.)
+
+    removeLibrarySearchPath @10 :UInt64;
+    # Remove an entry that `addLibrarySearchPath` named. Reply: bool, whether it was there.
+
+    resolveObjs @11 :Void;
+    # Link all that was loaded. Reply: bool; false if a symbol is missing, which the interpreter has
+    # reported on its stderr.
+
+    findSystemLibrary @12 :Text;
+    # The path of a system library by name. Reply: maybeText. (Nothing but on Windows.)
+
+    createBcos @13 :List(Data);
+    # Allocate byte code objects. Each element is GHC's own `binary` encoding of a [ResolvedBCO]; all
+    # elements together are one set, in which BCOs refer to each other by position.
+    # Reply: pointers, one reference for each BCO of the set.
+
+    freeReferences @14 :List(UInt64);
+    # Release references. Reply: done.
+
+    addSptEntry @15 :SptEntry;
+    # Add an entry to the static pointer table. Reply: done.
+
+    mallocData @16 :Data;
+    # Copy bytes to malloc'd memory, for good. Reply: pointer.
+
+    mallocStrings @17 :List(Data);
+    # Copy NUL-terminated strings to malloc'd memory, for good. Reply: pointers.
+
+    prepFfi @18 :ForeignCall;
+    # Prepare a foreign call of this type. Reply: pointer, to libffi's ffi_cif.
+
+    freeFfi @19 :UInt64;
+    # Free what `prepFfi` made. Reply: done.
+
+    mkConInfoTable @20 :ConstructorInfo;
+    # Make an info table for a data constructor. Reply: pointer, to the info table as a closure's
+    # header holds it.
+
+    evalStmt @21 :Statement;
+    # Run an expression of type IO [a]. Reply: evalStatus; the value is one reference per element.
+
+    resumeStmt @22 :Resume;
+    # Continue a statement that stopped at a breakpoint. Reply: evalStatus, as for evalStmt.
+
+    abandonStmt @23 :UInt64;
+    # Give up a statement that stopped at a breakpoint; names its resume context. Reply: done.
+
+    evalString @24 :UInt64;
+    # Run a reference of type IO String. Reply: evalString.
+
+    evalStringToString @25 :StringFunction;
+    # Run a reference of type String -> IO String. Reply: evalString.
+
+    evalIo @26 :UInt64;
+    # Run a reference of type IO a, for its effect. Reply: evalUnit.
+
+    mkCostCentres @27 :CostCentres;
+    # Make cost centres of one module. Reply: pointers, one for each; none if the interpreter does not
+    # profile.
+
+    costCentreStackInfo @28 :UInt64;
+    # Describe a cost centre stack. Reply: texts, outermost call first.
+
+    newBreakArray @29 :Int64;
+    # Allocate flags for this many breakpoints, all off. Reply: pointer, holding a reference.
+
+    enableBreakpoint @30 :Breakpoint;
+    # Switch a breakpoint on or off; an index out of range is ignored. Reply: done.
+
+    breakpointStatus @31 :Breakpoint;
+    # Whether a breakpoint is on (field `enable` is not used). Reply: bool; false if out of range.
+
+    getBreakpointVar @32 :BreakpointVariable;
+    # A variable of a stopped computation. Reply: maybePointer, holding a reference.
+
+    startTh @33 :Void;
+    # Begin the Template Haskell state of a module. Reply: pointer, holding a reference.
+
+    runTh @34 :Splice;
+    # Run a splice, quasi-quote or annotation. Reply: qResult; the value is the result's `binary`
+    # encoding.
+
+    runModFinalizers @35 :ModFinalizers;
+    # Run a module's finalizers. Reply: qResult; the value is empty.
+
+    getClosure @36 :UInt64;
+    # Look at a closure without evaluating it. Reply: closure.
+
+    seq @37 :UInt64;
+    # Evaluate a reference to weak head normal form. Reply: evalStatus; the value is empty.
+
+    resumeSeq @38 :UInt64;
+    # Continue a `seq` that stopped at a breakpoint. Reply: evalStatus, as for seq.
+  }
+}
+
+struct SptEntry {
+  fingerprintHigh @0 :UInt64;
+  # First half of the key's MD5 fingerprint.
+  fingerprintLow @1 :UInt64;
+  # Second half.
+  reference @2 :UInt64;
+  # The value.
+}
+
+enum ForeignType {
+  # Argument and result types of a foreign call, in the order of GHC's FFIType.
+  void @0;
+  pointer @1;
+  float @2;
+  double @3;
+  sint8 @4;
+  sint16 @5;
+  sint32 @6;
+  sint64 @7;
+  uint8 @8;
+  uint16 @9;
+  uint32 @10;
+  uint64 @11;
+}
+
+struct ForeignCall {
+  stdCall @0 :Bool;
+  # The stdcall convention, where the platform has one; otherwise ccall.
+  arguments @1 :List(ForeignType);
+  # Types of the arguments.
+  result @2 :ForeignType;
+  # Type of the result.
+}
+
+struct ConstructorInfo {
+  tablesNextToCode @0 :Bool;
+  # Whether info tables lie before their entry code; must be as the interpreter is built.
+  pointerWords @1 :Int64;
+  # Number of fields that are pointers.
+  nonPointerWords @2 :Int64;
+  # Number of words of the other fields.
+  constructorTag @3 :Int64;
+  # Zero-based number of the constructor in its type.
+  pointerTag @4 :Int64;
+  # Tag bits of a pointer to such a constructor: 1 to 7.
+  description @5 :Data;
+  # "unit:Module.Constructor", without a terminator.
+}
+
+struct EvalOptions {
+  sandboxThread @0 :Bool;
+  # Run in a new thread, so that breakpoints and interrupts work (GHCi's -fghci-sandbox).
+  singleStep @1 :Bool;
+  # Stop at the next breakpoint location, enabled or not.
+  breakOnException @2 :Bool;
+  # Stop when any exception is raised.
+  breakOnError @3 :Bool;
+  # Stop when an exception reaches the top.
+}
+
+struct EvalExpression {
+  # An application of references to each other.
+  union {
+    this @0 :UInt64;
+    # A reference.
+    apply @1 :Application;
+    # One expression applied to another.
+  }
+  struct Application {
+    function @0 :EvalExpression;
+    # What is applied.
+    argument @1 :EvalExpression;
+    # What to.
+  }
+}
+
+struct Statement {
+  options @0 :EvalOptions;
+  # How to run.
+  expression @1 :EvalExpression;
+  # What to run.
+}
+
+struct Resume {
+  options @0 :EvalOptions;
+  # How to go on.
+  context @1 :UInt64;
+  # The resume context that `breakpoint` of the last EvalStatus holds.
+}
+
+struct StringFunction {
+  function @0 :UInt64;
+  # A reference of type String -> IO String.
+  argument @1 :Text;
+  # Its argument.
+}
+
+struct CostCentres {
+  module @0 :Text;
+  # The module's name.
+  centres @1 :List(CostCentre);
+  # Its cost centres.
+  struct CostCentre {
+    name @0 :Text;
+    # The declaration's path.
+    sourceSpan @1 :Text;
+    # Where it is.
+  }
+}
+
+struct Breakpoint {
+  array @0 :UInt64;
+  # Reference to the flags, from newBreakArray.
+  index @1 :Int64;
+  # Which flag.
+  enable @2 :Bool;
+  # On or off.
+}
+
+struct BreakpointVariable {
+  stack @0 :UInt64;
+  # Reference to the stopped computation, from EvalStatus.
+  depth @1 :Int64;
+  # Which of its stack slots.
+}
+
+enum SpliceKind {
+  # What a splice makes, in the order of GHC's THResultType.
+  expression @0;
+  pattern @1;
+  type @2;
+  declarations @3;
+  annotation @4;
+}
+
+struct Location {
+  # Where a splice is, as Template Haskell's `location` tells it.
+  file @0 :Text;
+  # Source file.
+  package @1 :Text;
+  # Unit of the module.
+  module @2 :Text;
+  # Module name.
+  startLine @3 :Int64;
+  # First line, from 1.
+  startColumn @4 :Int64;
+  # First column, from 1.
+  endLine @5 :Int64;
+  # Last line.
+  endColumn @6 :Int64;
+  # Column after the last.
+}
+
+struct Splice {
+  state @0 :UInt64;
+  # The module's Template Haskell state, from startTh.
+  code @1 :UInt64;
+  # Reference to the splice, of type Q Exp and so on.
+  kind @2 :SpliceKind;
+  # What it makes.
+  location @3 :Location;
+  # Where it is; null if the compiler does not say.
+}
+
+struct ModFinalizers {
+  state @0 :UInt64;
+  # The module's Template Haskell state.
+  finalizers @1 :List(UInt64);
+  # References of type Q ().
+}
+
+struct Reply {
+  union {
+    done @0 :Void;
+    # It is done; there is no value.
+    bool @1 :Bool;
+    # A truth value.
+    pointer @2 :UInt64;
+    # A remote pointer or a reference.
+    maybePointer @3 :MaybePointer;
+    # A remote pointer or a reference, if there is one.
+    pointers @4 :List(UInt64);
+    # Remote pointers or references.
+    maybeText @5 :MaybeText;
+    # A string, if there is one.
+    texts @6 :List(Text);
+    # Strings.
+    evalStatus @7 :EvalStatus;
+    # How an evaluation that can stop at breakpoints ended.
+    evalUnit @8 :EvalResult;
+    # How an evaluation without a value ended: `value` is null.
+    evalString @9 :EvalResult;
+    # How an evaluation of a string ended.
+    qResult @10 :QResult;
+    # How Template Haskell code ended.
+    closure @11 :Data;
+    # GHC's own `binary` encoding of a `GenClosure HValueRef` (libraries/ghc-heap).
+    failed @12 :Text;
+    # The request could not be carried out, and why, with the place (file, symbol, BCO). The
+    # interpreter ends.
+  }
+}
+
+struct MaybePointer {
+  union {
+    nothing @0 :Void;
+    # There is none.
+    pointer @1 :UInt64;
+    # The remote pointer or reference.
+  }
+}
+
+struct MaybeText {
+  union {
+    nothing @0 :Void;
+    # There is none.
+    text @1 :Text;
+    # The string.
+  }
+}
+
+struct EvalException {
+  union {
+    userInterrupt @0 :Void;
+    # Interrupted from the keyboard.
+    exitCode @1 :Int64;
+    # The code asked to exit: 0 is success.
+    other @2 :Text;
+    # Any other exception, shown.
+  }
+}
+
+struct EvalResult {
+  union {
+    exception @0 :EvalException;
+    # It ended with an exception.
+    references @1 :List(UInt64);
+    # It ended with these values (none for `seq` and `evalIo`).
+    text @2 :Text;
+    # It ended with this string.
+  }
+}
+
+struct EvalStatus {
+  union {
+    complete @0 :Complete;
+    # It ended.
+    break @1 :Break;
+    # It stopped at a breakpoint.
+  }
+  struct Complete {
+    allocatedBytes @0 :UInt64;
+    # What it allocated.
+    result @1 :EvalResult;
+    # How it ended.
+  }
+  struct Break {
+    isException @0 :Bool;
+    # Stopped because of an exception, not at a breakpoint.
+    stack @1 :UInt64;
+    # Reference to the stopped computation (or the exception).
+    index @2 :Int64;
+    # Which breakpoint of the module.
+    moduleUnique @3 :Int64;
+    # GHC's unique of the module's name.
+    resumeContext @4 :UInt64;
+    # Reference for resumeStmt, abandonStmt or resumeSeq.
+    costCentreStack @5 :UInt64;
+    # Remote pointer to the cost centre stack; zero without profiling.
+  }
+}
+
+struct QResult {
+  union {
+    done @0 :Data;
+    # The result's `binary` encoding.
+    exception @1 :Text;
+    # It ended with an exception, shown.
+    fail @2 :Text;
+    # It called `fail`.
+  }
+}

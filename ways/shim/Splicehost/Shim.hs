@@ -1,0 +1,286 @@
+{-# LANGUAGE CPP, GADTs, RankNTypes, ScopedTypeVariables #-}
+-- |
+-- What an interpreter needs of Haskell: evaluation under GHCi's sandbox, Template Haskell's monad,
+-- exceptions as text, and closure inspection. Everything else is C++.
+--
+-- The C++ side calls 'splicehost_run' with one message in GHC's own encoding and gets the answer in
+-- GHC's own encoding, so this module does not know what the messages hold, and the tables of GHC
+-- versions stay in one place (protocol/ghc_versions.h).
+module Splicehost.Shim () where
+
+import Control.Concurrent
+import Control.Exception
+import Control.Monad
+import Control.Monad.IO.Class
+import Data.Binary (Binary, get, put)
+import Data.Binary.Get (Decoder (..), runGet, runGetIncremental)
+import Data.Binary.Put (Put, runPut)
+import qualified Data.ByteString as B
+import qualified Data.ByteString.Internal as BI
+import qualified Data.ByteString.Lazy as LB
+import qualified Data.ByteString.Unsafe as B
+import Data.Data (Data)
+import Data.Dynamic
+import Data.Foldable (toList)
+import Data.IORef
+import qualified Data.Map as M
+import Data.Maybe (fromMaybe)
+import Data.Typeable (TypeRep, typeOf, typeRep)
+import Data.Proxy (Proxy (..))
+import Foreign
+import Foreign.C
+import GHC.Desugar (AnnotationWrapper (..))
+import GHC.IO (unsafeUnmask)
+import GHC.Serialized (deserializeWithData, serializeWithData, toSerialized)
+import GHC.TopHandler (flushStdHandles)
+import GHCi.Message
+import GHCi.RemoteTypes
+import GHCi.Run (run)
+import qualified Language.Haskell.TH as TH
+import qualified Language.Haskell.TH.Syntax as TH
+import System.IO
+import System.IO.Unsafe (unsafePerformIO)
+import System.Posix.Signals
+import Unsafe.Coerce (unsafeCoerce)
+
+-- Calls from C++ ----------------------------------------------------------------------------------
+
+foreign export ccall splicehost_prepare :: IO ()
+foreign export ccall splicehost_run :: Ptr Word8 -> CSize -> Ptr (Ptr Word8) -> Ptr CSize -> IO CInt
+foreign export ccall splicehost_flush :: IO ()
+
+-- | Once, before the first evaluation: ^C interrupts what is running, as in GHC, and standard output
+-- keeps its order with standard error also when it is not a terminal.
+splicehost_prepare :: IO ()
+splicehost_prepare = do
+  _ <- installHandler sigINT (Catch interrupt) Nothing
+  _ <- installHandler sigQUIT (Catch interrupt) Nothing
+  hSetBuffering stdout LineBuffering `catch` \(_ :: IOException) -> return ()
+
+-- | Carries out one encoded message. The result is malloc'd bytes; the status is 0 for an encoded
+-- answer and 1 for the text (UTF-8) of an exception that escaped.
+splicehost_run :: Ptr Word8 -> CSize -> Ptr (Ptr Word8) -> Ptr CSize -> IO CInt
+splicehost_run bytes size resultBytes resultSize = uninterruptibleMask_ $ do
+  message <- B.packCStringLen (castPtr bytes, fromIntegral size)
+  outcome <- try (asEvaluator (carryOut (runGet getMessage (LB.fromStrict message))))
+  (status, result) <- case outcome of
+    Right answer -> return (0, LB.toStrict answer)
+    Left e -> (,) 1 . LB.toStrict . LB.drop 8 . runPut . put <$> exceptionText e
+  B.unsafeUseAsCStringLen result $ \(source, n) -> do
+    target <- mallocBytes (max 1 n)
+    copyBytes target (castPtr source) n
+    poke resultBytes target
+    poke resultSize (fromIntegral n)
+  return status
+
+-- | Writes out what evaluated code has left in the buffers of standard output and error.
+splicehost_flush :: IO ()
+splicehost_flush = flushStdHandles
+
+-- Messages ----------------------------------------------------------------------------------------
+
+-- | Runs in 'uninterruptibleMask', as "GHCi.Run" expects.
+carryOut :: Msg -> IO LB.ByteString
+carryOut (Msg message) = case message of
+  RunTH state splice kind at -> spliceResult (runSplice state splice kind at)
+  RunModFinalizers state finalizers -> spliceResult (runFinalizers state finalizers)
+  StartTH -> newIORef (SpliceState M.empty Nothing) >>= mkRemoteRef >>= encoded
+  GetClosure _ -> do
+    closure <- run message
+    mapM_ (noteReference . referenceWord) (toList closure)
+    encoded closure
+  -- GHCi.Run lets ^C reach a statement only through its sandbox thread.
+  EvalStmt options _ | not (useSandboxThread options) ->
+    encoded =<< unmasked (EvalComplete 0) (run message)
+  EvalString _ -> encoded =<< unmasked id (run message)
+  EvalStringToString _ _ -> encoded =<< unmasked id (run message)
+  EvalIO _ -> encoded =<< unmasked id (run message)
+  _ -> run message >>= encoded
+
+-- | A reference as the number that stands for it on the wire ("GHCi.RemoteTypes" hides it).
+referenceWord :: RemoteRef a -> Word64
+referenceWord = runGet get . runPut . put
+
+encoded :: Binary a => a -> IO LB.ByteString
+encoded = return . runPut . put
+
+unmasked :: (EvalResult a -> b) -> IO b -> IO b
+unmasked result action =
+  unsafeUnmask action `catch` (return . result . EvalException . toSerializableException)
+
+-- Interrupts --------------------------------------------------------------------------------------
+
+-- | The thread that carries out a message now.
+evaluating :: MVar (Maybe ThreadId)
+evaluating = unsafePerformIO (newMVar Nothing)
+{-# NOINLINE evaluating #-}
+
+asEvaluator :: IO a -> IO a
+asEvaluator action = do
+  me <- myThreadId
+  _ <- swapMVar evaluating (Just me)
+  action `finally` swapMVar evaluating Nothing
+
+interrupt :: IO ()
+interrupt = readMVar evaluating >>= mapM_ (`throwTo` UserInterrupt)
+
+-- | An exception as text. There may be others lurking in it: then the innermost one counts.
+exceptionText :: SomeException -> IO String
+exceptionText e = try (evaluate (let s = show e in length s `seq` s)) >>= either exceptionText return
+
+-- Template Haskell --------------------------------------------------------------------------------
+
+-- | What lives as long as the splices of one module: the values of 'TH.putQ', and where we are.
+data SpliceState = SpliceState
+  { persistent :: M.Map TypeRep Dynamic
+  , location   :: Maybe TH.Loc
+  }
+
+-- | The monad that splices run in: the state is in the reference that 'StartTH' gave out.
+newtype Splice a = Splice { runIn :: IORef SpliceState -> IO a }
+
+-- | 'fail' in a splice, or a refusal from GHC: what 'TH.recover' catches.
+newtype SpliceFailure = SpliceFailure String
+  deriving Show
+
+instance Exception SpliceFailure
+
+instance Functor Splice where fmap = liftM
+instance Applicative Splice where
+  pure x = Splice (const (return x))
+  (<*>) = ap
+instance Monad Splice where
+  Splice m >>= k = Splice $ \state -> m state >>= \x -> runIn (k x) state
+instance MonadFail Splice where
+  fail message = Splice (\_ -> throwIO (SpliceFailure message))
+instance MonadIO Splice where
+  liftIO io = Splice (const io)
+
+-- | Asks GHC. Not interruptible: question and answer must stay in step.
+ask :: Binary a => THMessage (THResult a) -> Splice a
+ask question = Splice $ \_ -> uninterruptibleMask_ (send question >> receive) >>= \answer ->
+  case answer of
+    THException message -> throwIO (SpliceFailure message)
+    THComplete result -> return result
+
+-- | Tells GHC something that it does not answer.
+tell :: THMessage () -> IO ()
+tell = uninterruptibleMask_ . send
+
+send :: THMessage a -> IO ()
+send message =
+  B.unsafeUseAsCStringLen (LB.toStrict (runPut (putTHMessage message))) $ \(bytes, size) ->
+    splicehost_th_request (castPtr bytes) (fromIntegral size)
+
+-- | Reads an answer, which comes in pieces that may end anywhere.
+receive :: forall a. Binary a => IO a
+receive = go (runGetIncremental get)
+  where
+    go (Partial continue) = piece >>= go . continue . Just
+    go (Fail _ _ message) = throwIO (ErrorCall ("GHC's answer cannot be decoded: " ++ message))
+    go (Done rest _ value)
+      | B.null rest = return value
+      | otherwise = throwIO (ErrorCall "GHC's answer has bytes behind its end")
+    piece = alloca $ \sizePtr -> do
+      bytes <- splicehost_th_answer sizePtr
+      size <- peek sizePtr
+      BI.create (fromIntegral size) $ \target -> copyBytes target bytes (fromIntegral size)
+
+-- The C++ side ends the process if the client has hung up, so these two do not fail.
+foreign import ccall safe splicehost_th_request :: Ptr Word8 -> CSize -> IO ()
+foreign import ccall safe splicehost_th_answer :: Ptr CSize -> IO (Ptr Word8)
+foreign import ccall unsafe "splicehost_note_reference" noteReference :: Word64 -> IO ()
+
+instance TH.Quasi Splice where
+  qNewName = ask . NewName
+  qReport isError message = ask (Report isError message)
+  -- GHC keeps or drops what was reported in the body, and says by FailIfErrs whether that were errors.
+  qRecover handler body = Splice $ \state -> do
+    before <- readIORef state
+    outcome <- mask $ \restore -> do
+      tell StartRecover
+      outcome <- try (restore (runIn (body <* ask FailIfErrs) state))
+      tell (EndRecover (either (const True) (const False) outcome))
+      return outcome
+    case outcome of
+      Right result -> return result
+      Left (SpliceFailure _) -> writeIORef state before >> runIn handler state
+  qLookupName isType name = ask (LookupName isType name)
+  qReify = ask . Reify
+  qReifyFixity = ask . ReifyFixity
+  qReifyType = ask . ReifyType
+  qReifyInstances name types = ask (ReifyInstances name types)
+  qReifyRoles = ask . ReifyRoles
+  qReifyAnnotations = reifyAnnotations
+  qReifyModule = ask . ReifyModule
+  qReifyConStrictness = ask . ReifyConStrictness
+  qLocation = Splice $ \state -> fromMaybe unknown . location <$> readIORef state
+    where unknown = TH.Loc "<no file>" "<no package>" "<no module>" (0, 0) (0, 0)
+  qAddDependentFile = ask . AddDependentFile
+  qAddTempFile = ask . AddTempFile
+  qAddTopDecls = ask . AddTopDecls
+  qAddForeignFilePath language file = ask (AddForeignFilePath language file)
+  qAddModFinalizer finalizer = liftIO (mkRemoteRef finalizer) >>= ask . AddModFinalizer
+  qAddCorePlugin = ask . AddCorePlugin
+  qGetQ = getPersistent
+  qPutQ value = Splice $ \state -> modifyIORef' state $ \s ->
+    s { persistent = M.insert (typeOf value) (toDyn value) (persistent s) }
+  qIsExtEnabled = ask . IsExtEnabled
+  qExtsEnabled = ask ExtsEnabled
+
+reifyAnnotations :: forall a. Data a => TH.AnnLookup -> Splice [a]
+reifyAnnotations target =
+  map (deserializeWithData . B.unpack) <$> ask (ReifyAnnotations target (typeRep (Proxy :: Proxy a)))
+
+getPersistent :: forall a. Typeable a => Splice (Maybe a)
+getPersistent = Splice $ \state ->
+  (fromDynamic <=< M.lookup (typeRep (Proxy :: Proxy a))) . persistent <$> readIORef state
+
+-- | Runs Template Haskell code and encodes how it ended.
+spliceResult :: Binary a => IO a -> IO LB.ByteString
+spliceResult action = do
+  outcome <- try (unsafeUnmask action)
+  hFlush stdout `catch` \(_ :: IOException) -> return ()
+  result <- case outcome of
+    Right value -> return (QDone value)
+    Left e | Just (SpliceFailure message) <- fromException e -> return (QFail message)
+           | otherwise -> QException <$> exceptionText e
+  encoded result
+
+-- The references that StartTH gives out are typed after GHC's own state; ours is not that.
+stateOf :: RemoteRef (IORef QState) -> IO (IORef SpliceState)
+stateOf reference = unsafeCoerce <$> localRef reference
+
+runSplice
+  :: RemoteRef (IORef QState) -> HValueRef -> THResultType -> Maybe TH.Loc -> IO B.ByteString
+runSplice stateRef codeRef kind at = do
+  code <- localRef codeRef
+  case kind of
+    THExp -> inQ (unsafeCoerce code :: TH.Q TH.Exp)
+    THPat -> inQ (unsafeCoerce code :: TH.Q TH.Pat)
+    THType -> inQ (unsafeCoerce code :: TH.Q TH.Type)
+    THDec -> inQ (unsafeCoerce code :: TH.Q [TH.Dec])
+    THAnnWrapper -> case unsafeCoerce code of
+      AnnotationWrapper thing -> strictly (put (toSerialized serializeWithData thing))
+  where
+    inQ :: Binary a => TH.Q a -> IO B.ByteString
+    inQ code = do
+      state <- stateOf stateRef
+      restoringState state $ do
+        modifyIORef' state $ \s -> s { location = at }
+        runIn (TH.runQ code) state >>= strictly . put
+    -- Encoding evaluates the result, so that no error lurks in it.
+    strictly :: Put -> IO B.ByteString
+    strictly = evaluate . LB.toStrict . runPut
+
+runFinalizers :: RemoteRef (IORef QState) -> [RemoteRef (TH.Q ())] -> IO ()
+runFinalizers stateRef finalizerRefs = do
+  finalizers <- mapM localRef finalizerRefs
+  state <- stateOf stateRef
+  restoringState state (runIn (TH.runQ (sequence_ finalizers)) state)
+
+-- | Code that fails leaves the module's state as it was.
+restoringState :: IORef SpliceState -> IO a -> IO a
+restoringState state action = do
+  before <- readIORef state
+  action `onException` writeIORef state before
