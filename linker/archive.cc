@@ -26,7 +26,9 @@ Error at(std::uint64_t offset, const std::string& problem) {
   return Error{"offset " + std::to_string(offset) + ": " + problem};
 }
 
-std::string quoted(std::string_view text) { return "'" + printable(text) + "'"; }
+std::string quoted(std::string_view text) {
+  return "'" + printable(text) + "'";
+}
 
 std::string_view trimRight(std::string_view text) {
   const std::size_t last = text.find_last_not_of(' ');
@@ -91,8 +93,8 @@ Result<ArchiveReader> ArchiveReader::open(std::span<const std::byte> file) {
   return Error{"this is " + describeContent(file) + ", not an archive"};
 }
 
-// The name that starts at the stated place of the name table. Its end is "/\n"; RTS and reader alike
-// require a newline (or the table's start) before it, which catches most wrong offsets.
+// The name that starts at the stated place of the name table. Its end is "/\n"; RTS and reader
+// alike require a newline (or the table's start) before it, which catches most wrong offsets.
 Result<std::string_view> ArchiveReader::longName(std::string_view digits,
                                                  std::uint64_t offset) const {
   // Digits end at a space, or at the ':' of a member of an archive in a thin archive.
@@ -154,7 +156,8 @@ Result<ArchiveReader::Role> ArchiveReader::decodeName(std::string_view field, st
 Result<std::optional<ArchiveReader::Entry>> ArchiveReader::nextEntry() {
   const std::string_view rest = file_.substr(std::min<std::uint64_t>(position_, file_.size()));
   // Some tools pad an archive at its end; the RTS ends quietly if no whole name field is left.
-  if (rest.size() < kNameLength && rest.find_first_not_of(std::string_view("\n \0", 3)) == rest.npos)
+  if (rest.size() < kNameLength &&
+      rest.find_first_not_of(std::string_view("\n \0", 3)) == rest.npos)
     return std::optional<Entry>{};
   if (rest.size() < kHeaderSize)
     return at(position_, "the archive ends inside a member's header, after " +
@@ -233,10 +236,8 @@ Result<std::vector<ArchiveSymbol>> readArchiveIndex(std::span<const std::byte> f
   const ArchiveReader::Entry& entry = **first;
   const std::string_view content(reinterpret_cast<const char*>(entry.member.data.data()),
                                  entry.member.data.size());
-  if (entry.role == Role::SymbolIndex32)
-    return parseIndex<std::uint32_t>(content, file.size());
-  if (entry.role == Role::SymbolIndex64)
-    return parseIndex<std::uint64_t>(content, file.size());
+  if (entry.role == Role::SymbolIndex32) return parseIndex<std::uint32_t>(content, file.size());
+  if (entry.role == Role::SymbolIndex64) return parseIndex<std::uint64_t>(content, file.size());
   return std::vector<ArchiveSymbol>{};
 }
 

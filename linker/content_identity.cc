@@ -65,7 +65,7 @@ Result<FileStamp> stampFrom(const struct stat& status) {
 // Hashes from the file's start, wherever the descriptor's own position is.
 Result<ContentDigest> digestDescriptor(int fd) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                         &EVP_MD_CTX_free);
+                                                                        &EVP_MD_CTX_free);
   if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1)
     return Error{"OpenSSL cannot compute SHA-256"};
 
@@ -162,8 +162,8 @@ Result<ContentDigest> DigestCache::digestOf(const std::string& path) {
 }
 
 std::size_t DigestCache::StampHash::operator()(const FileStamp& stamp) const {
-  // Inode and ctime tell almost all files apart; multiplying by an odd constant (2^64 divided by the
-  // golden ratio) spreads them over the whole word.
+  // Inode and ctime tell almost all files apart; multiplying by an odd constant (2^64 divided by
+  // the golden ratio) spreads them over the whole word.
   constexpr std::uint64_t kSpread = 0x9E3779B97F4A7C15;
   std::uint64_t hash = stamp.inode;
   for (const std::uint64_t part : {static_cast<std::uint64_t>(stamp.ctimeNs), stamp.size})

@@ -1,17 +1,17 @@
 // Knowing a file by what is in it.
 //
-// Two builds put the same library at different paths, and one build puts a new library where the old
-// one was; so a library is identified by the SHA-256 of its bytes. Hashing tens of megabytes before
-// each compile would cost more than it saves, and therefore digests are remembered by a stamp, which
-// one fstat() yields: device, inode, size and times. Whenever a file's content changes the kernel
-// sets its ctime, which programs cannot set back.
+// Two builds put the same library at different paths, and one build puts a new library where the
+// old one was; so a library is identified by the SHA-256 of its bytes. Hashing tens of megabytes
+// before each compile would cost more than it saves, and therefore digests are remembered by a
+// stamp, which one fstat() yields: device, inode, size and times. Whenever a file's content changes
+// the kernel sets its ctime, which programs cannot set back.
 //
 // The stamp has one hole. Kernels take file times from a clock that ticks every few milliseconds,
 // and some file systems store whole seconds, or two. A file that is hashed and then written again
 // within the same tick keeps its stamp. (Git calls such an index entry "racily clean".) A stamp is
 // therefore remembered only if its times had already passed by more than such a tick when the
-// hashing began: any later change then gets a later time. A file that is younger is hashed again the
-// next time.
+// hashing began: any later change then gets a later time. A file that is younger is hashed again
+// the next time.
 #pragma once
 
 #include <array>
@@ -21,6 +21,7 @@
 #include <functional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "protocol/result.h"
 
@@ -74,8 +75,8 @@ class DigestCache {
   DigestCache();
   explicit DigestCache(Clock clock) : clock_(std::move(clock)) {}
 
-  // The digest of the file, from memory if its stamp is known, and otherwise by reading it. Fails if
-  // the file cannot be read or does not hold still.
+  // The digest of the file, from memory if its stamp is known, and otherwise by reading it. Fails
+  // if the file cannot be read or does not hold still.
   Result<ContentDigest> digestOf(const std::string& path);
 
   std::size_t size() const { return digests_.size(); }

@@ -24,7 +24,9 @@ T load(std::string_view bytes, std::uint64_t offset) {
   return value;
 }
 
-std::string number(std::uint64_t value) { return std::to_string(value); }
+std::string number(std::uint64_t value) {
+  return std::to_string(value);
+}
 
 // How many bytes a relocation changes at its offset. For a type that is not in the processor's
 // supplement it is one: the offset has to be in the section, more is not known.
@@ -76,7 +78,7 @@ std::uint64_t relocationWidth(Machine machine, std::uint32_t type) {
   }
   switch (type) {
     case R_AARCH64_NONE:
-    case 256:  // its number before the ABI's final version
+    case 256:                     // its number before the ABI's final version
     case R_AARCH64_TLSDESC_CALL:  // marks an instruction
       return 0;
     case R_AARCH64_ABS16:
@@ -96,7 +98,9 @@ bool hasContentInFile(const Elf64_Shdr& header) {
   return header.sh_type != SHT_NULL && header.sh_type != SHT_NOBITS;
 }
 
-bool isReservedIndex(std::uint32_t shndx) { return shndx >= SHN_LORESERVE; }
+bool isReservedIndex(std::uint32_t shndx) {
+  return shndx >= SHN_LORESERVE;
+}
 
 }  // namespace
 
@@ -148,12 +152,12 @@ Status ElfObject::locateSections() {
   if (count > UINT32_MAX) return Error{"the section table has " + number(count) + " entries"};
   sectionCount_ = static_cast<std::uint32_t>(count);
 
-  const std::uint32_t names =
-      header.e_shstrndx != SHN_XINDEX ? header.e_shstrndx : null.sh_link;
+  const std::uint32_t names = header.e_shstrndx != SHN_XINDEX ? header.e_shstrndx : null.sh_link;
   if (names == SHN_UNDEF) return Error{"the object has no table of section names"};
   if (names >= sectionCount_)
-    return Error{"section " + number(names) + " should hold the section names, but there are only " +
-                 number(sectionCount_) + " sections"};
+    return Error{"section " + number(names) +
+                 " should hold the section names, but there are only " + number(sectionCount_) +
+                 " sections"};
   const Elf64_Shdr namesHeader = sectionHeader(names);
   if (namesHeader.sh_type != SHT_STRTAB)
     return Error{"section " + number(names) + " should hold the section names, but is of type " +
@@ -187,8 +191,8 @@ Status ElfObject::checkSectionTable() {
     if (Status placed = checkPlacement(i, header); !placed) return placed;
     // The RTS rounds with masks made from the alignment (GHC 9.0.2 rts/sm/OSMem.h).
     if ((header.sh_addralign & (header.sh_addralign - 1)) != 0)
-      return inSection(i, "has alignment " + number(header.sh_addralign) +
-                              ", which is no power of two");
+      return inSection(
+          i, "has alignment " + number(header.sh_addralign) + ", which is no power of two");
     switch (header.sh_type) {
       case SHT_NOBITS:
         if ((header.sh_flags & SHF_ALLOC) == 0) break;
@@ -231,8 +235,8 @@ Status ElfObject::noteSymbolTable(std::uint32_t index, const Elf64_Shdr& header)
     return inSection(index, "has a size of " + number(header.sh_size) +
                                 " bytes, no multiple of a symbol's " + number(sizeof(Elf64_Sym)));
   if (header.sh_link == SHN_UNDEF || header.sh_link >= sectionCount_)
-    return inSection(index, "links to section " + number(header.sh_link) +
-                                " for its names, of " + number(sectionCount_));
+    return inSection(index, "links to section " + number(header.sh_link) + " for its names, of " +
+                                number(sectionCount_));
   const Elf64_Shdr names = sectionHeader(header.sh_link);
   if (names.sh_type != SHT_STRTAB)
     return inSection(index, "links to section " + number(header.sh_link) +
@@ -247,11 +251,10 @@ Status ElfObject::noteSymbolTable(std::uint32_t index, const Elf64_Shdr& header)
 
 // What a relocation section says about itself, its symbol table and its target.
 Status ElfObject::checkReferences(std::uint32_t index, const Elf64_Shdr& header) const {
-  const std::uint64_t width =
-      header.sh_type == SHT_RELA ? sizeof(Elf64_Rela) : sizeof(Elf64_Rel);
+  const std::uint64_t width = header.sh_type == SHT_RELA ? sizeof(Elf64_Rela) : sizeof(Elf64_Rel);
   if (header.sh_entsize != width)
-    return inSection(index, "has relocations of " + number(header.sh_entsize) + " bytes, not " +
-                                number(width));
+    return inSection(
+        index, "has relocations of " + number(header.sh_entsize) + " bytes, not " + number(width));
   if (header.sh_size % width != 0)
     return inSection(index, "has a size of " + number(header.sh_size) +
                                 " bytes, no multiple of a relocation's " + number(width));
@@ -261,8 +264,8 @@ Status ElfObject::checkReferences(std::uint32_t index, const Elf64_Shdr& header)
     return inSection(index, "links to section " + number(header.sh_link) +
                                 " for its symbols, which is no symbol table");
   if (header.sh_info == SHN_UNDEF || header.sh_info >= sectionCount_)
-    return inSection(index, "applies to section " + number(header.sh_info) + ", of " +
-                                number(sectionCount_));
+    return inSection(
+        index, "applies to section " + number(header.sh_info) + ", of " + number(sectionCount_));
   return Done{};
 }
 
@@ -279,8 +282,8 @@ Status ElfObject::checkContents() const {
   return Done{};
 }
 
-// Goes through all symbols with as few branches as will do, and leaves it to symbol() to say what is
-// wrong with one.
+// Goes through all symbols with as few branches as will do, and leaves it to symbol() to say what
+// is wrong with one.
 Status ElfObject::checkSymbols() const {
   if (!symbolNames_.empty() && !symbolNames_.ends_with('\0'))
     return Error{"the symbol names do not end with a zero byte"}.within(
@@ -295,16 +298,31 @@ Status ElfObject::checkSymbols() const {
     if (Result<ElfSymbol> checked = symbol(i); !checked) return checked.error();
     if (entry.st_shndx == SHN_COMMON &&
         (entry.st_size >= kMostZeroBytes || (commonBytes += entry.st_size) >= kMostZeroBytes))
-      return inSymbol(i, "needs " + number(entry.st_size) +
-                           " bytes of common storage; a linker has 2 GiB of address space for all");
+      return inSymbol(i,
+                      "needs " + number(entry.st_size) +
+                          " bytes of common storage; a linker has 2 GiB of address space for all");
   }
   return Done{};
+}
+
+// The size of a section as its relocations see it. Compressed ones (debugging information) have
+// offsets into what comes out of decompression; the gABI does not allow compressing what is loaded.
+Result<std::uint64_t> ElfObject::relocatableSize(std::uint32_t index) const {
+  const Elf64_Shdr header = sectionHeader(index);
+  if ((header.sh_flags & SHF_COMPRESSED) == 0 || (header.sh_flags & SHF_ALLOC) != 0)
+    return header.sh_size;
+  const std::string_view bytes = content(header);
+  if (bytes.size() < sizeof(Elf64_Chdr))
+    return inSection(index, "is compressed, but ends inside its compression header");
+  return load<Elf64_Chdr>(bytes, 0).ch_size;
 }
 
 template <typename Entry>
 Status ElfObject::checkRelocations(std::uint32_t index, const Elf64_Shdr& header) const {
   const std::string_view entries = content(header);
-  const std::uint64_t targetSize = sectionHeader(header.sh_info).sh_size;
+  Result<std::uint64_t> relocatable = relocatableSize(header.sh_info);
+  if (!relocatable) return relocatable.error();
+  const std::uint64_t targetSize = *relocatable;
   // Offsets below this are fine whatever the relocation's width.
   const std::uint64_t safe =
       targetSize < kWidestRelocation ? 0 : targetSize - kWidestRelocation + 1;
@@ -390,8 +408,8 @@ Result<ElfSymbol> ElfObject::symbol(std::size_t index) const {
     return symbol;
   }
   if (symbol.section == SHN_UNDEF || symbol.section >= sectionCount_)
-    return inSymbol(index, "is in section " + number(symbol.section) + " of " +
-                               number(sectionCount_));
+    return inSymbol(index,
+                    "is in section " + number(symbol.section) + " of " + number(sectionCount_));
   symbol.place = SymbolPlace::Section;
   return symbol;
 }

@@ -4,13 +4,13 @@
 // linker does follows numbers in the file: a symbol names a section by index and its own name by an
 // offset into a string table; a relocation names a symbol by index and a place by an offset into a
 // section. GHC's RTS linker follows most of them unchecked (GHC 9.0.2 rts/linker/Elf.c: ocInit_ELF,
-// ocGetNames_ELF, do_Elf_Rela_relocations), and so a file that was cut short or overwritten makes it
-// read, and write, anywhere. Here every such number is compared with what it indexes.
+// ocGetNames_ELF, do_Elf_Rela_relocations), and so a file that was cut short or overwritten makes
+// it read, and write, anywhere. Here every such number is compared with what it indexes.
 //
 // There are two depths. The headers (ElfObject::open, checkObjectHeaders) are the file header, the
 // section table, and whether each section lies in the file: a few hundred bytes to read, and enough
-// to notice a file that lost its end or its beginning. The contents (checkContents, checkObject) are
-// every symbol and every relocation.
+// to notice a file that lost its end or its beginning. The contents (checkContents, checkObject)
+// are every symbol and every relocation.
 //
 // Neither can tell that code or data was altered, and neither decides whether the RTS implements a
 // relocation's type: it says so itself.
@@ -97,6 +97,7 @@ class ElfObject {
   Status noteSymbolTable(std::uint32_t index, const Elf64_Shdr& header);
   Status checkSymbols() const;
   Result<std::uint32_t> extendedIndex(std::size_t symbol) const;
+  Result<std::uint64_t> relocatableSize(std::uint32_t index) const;
   template <typename Entry>
   Status checkRelocations(std::uint32_t index, const Elf64_Shdr& header) const;
 

@@ -15,9 +15,9 @@ struct Signature {
   std::string_view description;
 };
 
-// Sources: ar(5) for archives; the LLVM bitcode file format's "magic numbers" and "wrapper" sections;
-// <mach-o/loader.h> and <mach-o/fat.h>; the PE/COFF specification, machine types; GHC 9.0.2
-// compiler/GHC/Iface/Binary.hs (binaryInterfaceMagic) for interface files.
+// Sources: ar(5) for archives; the LLVM bitcode file format's "magic numbers" and "wrapper"
+// sections; <mach-o/loader.h> and <mach-o/fat.h>; the PE/COFF specification, machine types;
+// GHC 9.0.2 compiler/GHC/Iface/Binary.hs (binaryInterfaceMagic) for interface files.
 constexpr Signature kSignatures[] = {
     {"!<arch>\n"sv, "an ar archive"},
     {"!<thin>\n"sv, "a thin ar archive"},
@@ -40,9 +40,13 @@ constexpr Signature kSignatures[] = {
 };
 
 constexpr std::string_view kObjectMagics[] = {
-    "\x64\x86"sv,         "\x4C\x01"sv,         "\x64\xAA"sv, "\x7F"
-                                                              "ELF"sv,
-    "\xCE\xFA\xED\xFE"sv, "\xCF\xFA\xED\xFE"sv,
+    "\x64\x86"sv,
+    "\x4C\x01"sv,
+    "\x64\xAA"sv,
+    "\x7F"
+    "ELF"sv,
+    "\xCE\xFA\xED\xFE"sv,
+    "\xCF\xFA\xED\xFE"sv,
 };
 
 // How much of a file's start decides whether it is text.

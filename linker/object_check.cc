@@ -35,8 +35,8 @@ bool rtsLoads(const ArchiveMember& member, MemberRule rule) {
   return hasObjectMagic(member.data);
 }
 
-// Where the RTS looks for a thin archive's member: below the archive's directory, whether or not the
-// name starts with a slash (readThinArchiveMember in GHC 9.0.2 rts/linker/LoadArchive.c).
+// Where the RTS looks for a thin archive's member: below the archive's directory, whether or not
+// the name starts with a slash (readThinArchiveMember in GHC 9.0.2 rts/linker/LoadArchive.c).
 std::string externalPath(const std::string& archive, std::string_view name) {
   const std::size_t slash = archive.rfind('/');
   const std::string directory = slash == archive.npos ? "." : archive.substr(0, slash);
@@ -69,9 +69,8 @@ Status checkMembers(const std::string& path, std::span<const std::byte> file,
     if (!next->has_value()) return Done{};
     const ArchiveMember& member = **next;
     if (!rtsLoads(member, check.members)) continue;
-    Status checked = member.external
-                         ? checkExternalMember(path, member, check)
-                         : checkImage(member.data, check);
+    Status checked =
+        member.external ? checkExternalMember(path, member, check) : checkImage(member.data, check);
     if (!checked)
       return checked.error().within("archive " + path + ", member " + printable(member.name) +
                                     " (offset " + std::to_string(member.offset) + ")");

@@ -2,11 +2,11 @@
 //
 // GHC names a static library (LoadArchive) or an object (LoadObj), and the RTS believes what is in
 // the file: it is made for the output of a compiler, not for what a full disk, an aborted copy or a
-// build with the wrong flags leaves behind. Its answer to those is often a crash of the interpreter,
-// of which GHC reports "ghc-iserv terminated (-11)". So the file is looked over first, and what is
-// wrong is reported with its place:
+// build with the wrong flags leaves behind. Its answer to those is often a crash of the
+// interpreter, of which GHC reports "ghc-iserv terminated (-11)". So the file is looked over first,
+// and what is wrong is reported with its place:
 //
-//   archive /x/libfoo.a, member Foo.o (offset 1234): section 7 (.text) reaches 88 bytes past the end
+//   archive /x/libfoo.a, member Foo.o (offset 1234): section 7 (.text) reaches 8 bytes past the end
 //
 // This is a check against damage, not against malice: the RTS opens the path again, and a file can
 // change in between; and whoever can plant a library in a build has its code run anyway.
@@ -29,8 +29,8 @@ enum class MemberRule { ByName, ByContent };
 // How much of each object is looked at: see the two depths in elf_object.h.
 //
 // The cost of the deep check is low enough for every archive of every compile. Measured with
-// tests/linker/object_check_bench on two cores of a virtual machine, GHC 9.0.2's libraries, warm page
-// cache, in milliseconds:
+// tests/linker/object_check_bench on two cores of a virtual machine, GHC 9.0.2's libraries, warm
+// page cache, in milliseconds:
 //
 //                                                headers   contents   (SHA-256)
 //   the 32 archives of lens's closure, 37 MB         1.2        2.6        (22)

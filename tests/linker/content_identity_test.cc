@@ -1,0 +1,144 @@
+#include "linker/content_identity.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "test_inputs.h"
+
+namespace splicehost::linker {
+namespace {
+
+// Of the empty text and of "abc": the examples of FIPS 180.
+constexpr char kEmptyDigest[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+constexpr char kAbcDigest[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+// Changes a file's bytes and gives it the same size and mtime as before: what a second write within
+// a clock tick looks like, if the ctime stays the same as well.
+void overwrite(const std::string& path, const std::string& content) {
+  struct stat before;
+  ASSERT_EQ(stat(path.c_str(), &before), 0);
+  const int fd = open(path.c_str(), O_WRONLY);
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(pwrite(fd, content.data(), content.size(), 0), ssize_t(content.size()));
+  const timespec times[] = {before.st_atim, before.st_mtim};
+  ASSERT_EQ(futimens(fd, times), 0);
+  close(fd);
+}
+
+TEST(ContentIdentity, HashesContent) {
+  const test::TemporaryDirectory directory;
+  EXPECT_EQ(digestFile(directory.write("empty", ""))->hex(), kEmptyDigest);
+  EXPECT_EQ(digestFile(directory.write("abc", "abc"))->hex(), kAbcDigest);
+  // Longer than what is read at once.
+  const std::string large(1'000'000, 'a');
+  EXPECT_EQ(digestFile(directory.write("large", large))->hex(),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(ContentIdentity, RefusesWhatIsNoRegularFile) {
+  const test::TemporaryDirectory directory;
+  ASSERT_EQ(mkfifo(directory.file("fifo").c_str(), 0600), 0);
+  EXPECT_EQ(digestFile(directory.file("fifo")).error().message,
+            directory.file("fifo") + ": this is not a regular file");
+  EXPECT_FALSE(digestFile(directory.path()).ok());
+  EXPECT_EQ(stampOf(directory.file("missing")).error().message,
+            "cannot examine " + directory.file("missing") + ": No such file or directory");
+  EXPECT_FALSE(DigestCache().digestOf(directory.file("fifo")).ok());
+}
+
+TEST(ContentIdentity, StampsByPathAndByDescriptorAgree) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.write("file", "abc");
+  const int fd = open(path.c_str(), O_RDONLY);
+  Result<FileStamp> byPath = stampOf(path);
+  Result<FileStamp> byDescriptor = stampOf(fd);
+  close(fd);
+  ASSERT_TRUE(byPath.ok() && byDescriptor.ok());
+  EXPECT_EQ(*byPath, *byDescriptor);
+  EXPECT_EQ(byPath->size, 3u);
+  EXPECT_NE(*byPath, *stampOf(directory.write("other", "abc")));
+}
+
+class DigestCacheTest : public testing::Test {
+ protected:
+  // The cache's clock, this long after the file's last change.
+  void setAge(const std::string& path, std::int64_t nanoseconds) {
+    const Result<FileStamp> stamp = stampOf(path);
+    now_ = std::max(stamp->mtimeNs, stamp->ctimeNs) + nanoseconds;
+  }
+
+  test::TemporaryDirectory directory_;
+  std::int64_t now_ = 0;
+  int hashings_ = 0;  // the cache looks at the clock when it hashes
+  DigestCache cache_{[this] {
+    ++hashings_;
+    return now_;
+  }};
+};
+
+TEST_F(DigestCacheTest, RemembersASettledFile) {
+  const std::string path = directory_.write("file", "abc");
+  setAge(path, 3 * kSecond);
+  EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+  EXPECT_EQ(cache_.size(), 1u);
+  EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+  // Another name of the same file. (A hard link would be a change of the ctime.)
+  directory_.run("ln -s file soft-link");
+  EXPECT_EQ(cache_.digestOf(directory_.file("soft-link"))->hex(), kAbcDigest);
+  EXPECT_EQ(hashings_, 1);
+}
+
+TEST_F(DigestCacheTest, SeesAChangedFile) {
+  const std::string path = directory_.write("file", "abd");
+  setAge(path, 3 * kSecond);
+  EXPECT_NE(cache_.digestOf(path)->hex(), kAbcDigest);
+  usleep(20'000);  // the kernel's clock for file times ticks every 1 to 10 ms
+  overwrite(path, "abc");
+  EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+}
+
+TEST_F(DigestCacheTest, DoesNotTrustAYoungStamp) {
+  const std::string path = directory_.write("file", "abc");
+  for (const std::int64_t age : {-10 * kSecond, std::int64_t{0}, kSecond, 2 * kSecond}) {
+    setAge(path, age);
+    EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+    EXPECT_EQ(cache_.size(), 0u) << age;
+  }
+  setAge(path, 2 * kSecond + 1);
+  EXPECT_TRUE(cache_.digestOf(path).ok());
+  EXPECT_EQ(cache_.size(), 1u);
+}
+
+TEST_F(DigestCacheTest, AFileWrittenTwiceInATickIsReadTwice) {
+  // Whether or not the two stamps are the same here, the second digest is of the second content.
+  const std::string path = directory_.write("file", "abd");
+  setAge(path, 0);
+  const std::string first = cache_.digestOf(path)->hex();
+  overwrite(path, "abc");
+  EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+  EXPECT_NE(first, kAbcDigest);
+}
+
+TEST_F(DigestCacheTest, AnOldMtimeDoesNotHideAYoungCtime) {
+  const std::string path = directory_.write("file", "abc");
+  directory_.run("touch -d 2001-01-01 file");
+  setAge(path, kSecond);
+  EXPECT_TRUE(cache_.digestOf(path).ok());
+  EXPECT_EQ(cache_.size(), 0u);
+}
+
+TEST(DigestCache, UsesTheSystemsClock) {
+  const test::TemporaryDirectory directory;
+  DigestCache cache;
+  EXPECT_EQ(cache.digestOf(directory.write("file", "abc"))->hex(), kAbcDigest);
+  EXPECT_EQ(cache.size(), 0u);  // just written
+}
+
+}  // namespace
+}  // namespace splicehost::linker
