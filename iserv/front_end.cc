@@ -22,6 +22,8 @@ namespace {
 constexpr uint64_t kShutdownPatienceMs = 10'000;
 // How long when something went wrong.
 constexpr uint64_t kErrorPatienceMs = 500;
+// How many requests may wait for their empty replies, so that neither side can block on a full socket.
+constexpr size_t kMaxSentAhead = 64;
 // How much to read from GHC's pipe at a time: its default capacity.
 constexpr size_t kReadSize = 64 << 10;
 
@@ -33,6 +35,25 @@ uint64_t now() {
 
 bool runsTemplateHaskell(schema::Request::Which which) {
   return which == schema::Request::RUN_TH || which == schema::Request::RUN_MOD_FINALIZERS;
+}
+
+// Requests whose answer is the same in every interpreter: the RTS keeps library search paths, and finds
+// system libraries, only on Windows (rts/Linker.c, addLibrarySearchPath and following). GHC asks these
+// for each package.
+bool answeredHere(schema::Request::Which which, schema::Reply::Builder reply) {
+  switch (which) {
+    case schema::Request::ADD_LIBRARY_SEARCH_PATH:
+      reply.setPointer(0);
+      return true;
+    case schema::Request::REMOVE_LIBRARY_SEARCH_PATH:
+      reply.setBool(false);
+      return true;
+    case schema::Request::FIND_SYSTEM_LIBRARY:
+      reply.initMaybeText().setNothing();
+      return true;
+    default:
+      return false;
+  }
 }
 
 void complain(const std::string& message) {
@@ -81,19 +102,30 @@ int FrontEnd::run() {
 
 Error FrontEnd::interpreterGone() {
   interpreterGone_ = true;
-  return Error{"while it was busy with: " + current_};
+  return Error{"while it was busy with: " + (pending_.empty() ? "nothing" : pending_.front().subject)};
 }
 
+// Both sides start at the same time: the answer is awaited when the first request has been read.
 Status FrontEnd::greet() {
-  current_ = "starting";
   capnp::MallocMessageBuilder builder;
   auto hello = builder.initRoot<schema::ToInterpreter>().initHello();
   hello.setProtocolVersion(schema::PROTOCOL_VERSION);
   hello.setGhcVersion(std::string(options_.version->name));
   hello.setBuildIdentity(options_.identity);
   hello.setWay(options_.way);
-  if (Status sent = connection_.send(builder); !sent) return interpreterGone();
-  // Its answer is awaited when the first request has been read: both sides start at the same time.
+  if (!connection_.send(builder)) return interpreterGone();
+  return Done{};
+}
+
+Status FrontEnd::awaitGreeting() {
+  greeted_ = true;
+  auto message = connection_.receive<schema::FromInterpreter>();
+  if (!message || !*message) return interpreterGone();
+  auto answer = **message;
+  if (!answer.isHello()) return Error{"the interpreter's first message is not a hello"};
+  if (answer.getHello().isRefused()) {
+    return Error{std::string("the interpreter refuses: ") + answer.getHello().getRefused().cStr()};
+  }
   return Done{};
 }
 
@@ -153,21 +185,27 @@ Result<FrontEnd::Next> FrontEnd::relayOne() {
 
   uint64_t start = options_.verbose ? now() : 0;
   if (options_.verbose) trace("->", describe(request.asReader()), size, 0);
-  if (messages_ == 1) {
-    auto hello = connection_.receive();
-    if (!hello || *hello == nullptr) return interpreterGone();
-    auto answer = (*hello)->getRoot<schema::FromInterpreter>();
-    if (!answer.isHello()) return Error{"the interpreter's first message is not a hello"};
-    if (answer.getHello().isRefused()) {
-      return Error{std::string("the interpreter refuses: ") +
-                   answer.getHello().getRefused().cStr()};
-    }
-  }
-  current_ = subject(request.asReader());
-  if (!connection_.send(builder)) return interpreterGone();
-  Result<Next> next = awaitReply(request.asReader());
+  Result<Next> next = carryOut(request.asReader(), builder);
   if (options_.verbose) trace("  ", "took", 0, now() - start);
   return next;
+}
+
+Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
+                                          capnp::MessageBuilder& message) {
+  capnp::MallocMessageBuilder builder;
+  auto reply = builder.initRoot<schema::Reply>();
+  Pending pending{request.which(), ""};
+  if (answeredHere(request.which(), reply)) {
+    if (!answer(pending, reply)) return Next::kGhcGone;
+    return Next::kContinue;
+  }
+  pending.subject = subject(request);
+  pending_.push_back(std::move(pending));
+  if (!connection_.send(message)) return interpreterGone();
+  // GHC does not wait for an answer that has no content, so it is not awaited here either.
+  bool waits = ghc::replyKind(request.which()) != schema::Reply::DONE || request.isShutdown();
+  if (waits || options_.verbose || pending_.size() >= kMaxSentAhead) return awaitReplies();
+  return Next::kContinue;
 }
 
 // Waits for something from the interpreter while watching GHC. False if GHC is gone.
@@ -198,17 +236,29 @@ Status FrontEnd::sendAnswer(ghc::Bytes bytes) {
   return connection_.send(builder);
 }
 
-Result<FrontEnd::Next> FrontEnd::awaitReply(schema::Request::Reader request) {
-  auto which = request.which();
+Result<FrontEnd::Next> FrontEnd::awaitReplies() {
+  if (!greeted_) {
+    if (Status greeting = awaitGreeting(); !greeting) return greeting.error();
+  }
+  Result<Next> next = Next::kContinue;
+  while (next && *next == Next::kContinue && !pending_.empty()) {
+    next = awaitReply(pending_.front());
+    if (next) pending_.pop_front();
+  }
+  return next;
+}
+
+Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
+  bool template_haskell = runsTemplateHaskell(request.which);
   for (;;) {
-    Result<bool> ready = waitForInterpreter(runsTemplateHaskell(which));
+    Result<bool> ready = waitForInterpreter(template_haskell);
     if (!ready) return ready.error();
     if (!*ready) return Next::kGhcGone;
-    auto message = connection_.receive();
-    if (!message || *message == nullptr) return interpreterGone();
-    auto from = (*message)->getRoot<schema::FromInterpreter>();
+    auto message = connection_.receive<schema::FromInterpreter>();
+    if (!message || !*message) return interpreterGone();
+    auto from = **message;
 
-    if (from.isThRequest() && runsTemplateHaskell(which)) {
+    if (from.isThRequest() && template_haskell) {
       auto question = from.getThRequest();
       if (options_.verbose) {
         trace("<-", thMessageName(*options_.version, question), question.size(), 0);
@@ -217,16 +267,22 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(schema::Request::Reader request) {
       if (!writeAll(options_.writeFd, bytes)) return Next::kGhcGone;
       continue;
     }
-    if (!from.isReply()) return Error{"the interpreter sent no reply to: " + current_};
-
-    ghc::Writer answer;
-    Status encoded = ghc::encodeReply(*options_.version, which, from.getReply(), answer);
-    if (!encoded) return encoded.error().within(current_);
-    if (options_.verbose) trace("<-", describe(from.getReply()), answer.bytes().size(), 0);
-    if (which == schema::Request::SHUTDOWN) return Next::kShutdown;
-    if (!writeAll(options_.writeFd, answer.bytes())) return Next::kGhcGone;
-    return Next::kContinue;
+    if (!from.isReply()) return Error{"the interpreter sent no reply to: " + request.subject};
+    if (from.getReply().isFailed()) {
+      return Error{request.subject + ": " + from.getReply().getFailed().cStr()};
+    }
+    if (!answer(request, from.getReply())) return Next::kGhcGone;
+    return request.which == schema::Request::SHUTDOWN ? Next::kShutdown : Next::kContinue;
   }
+}
+
+// Tells GHC. Fails if it is gone.
+Status FrontEnd::answer(const Pending& request, schema::Reply::Reader reply) {
+  ghc::Writer bytes;
+  Status encoded = ghc::encodeReply(*options_.version, request.which, reply, bytes);
+  if (!encoded) return encoded;
+  if (options_.verbose) trace("<-", describe(reply), bytes.bytes().size(), 0);
+  return writeAll(options_.writeFd, bytes.bytes());
 }
 
 void FrontEnd::trace(const char* direction, const std::string& text, size_t size,

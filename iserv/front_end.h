@@ -2,6 +2,7 @@
 // Cap'n Proto with the interpreter, and runs nothing itself.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -46,10 +47,20 @@ class FrontEnd {
   enum class Next { kContinue, kShutdown, kGhcGone };
 
   Status greet();
+  Status awaitGreeting();
   Result<Next> relayOne();
   Result<Next> readMessage(size_t* size, schema::Request::Builder request);
   void readSome(uint64_t atLeast);
-  Result<Next> awaitReply(schema::Request::Reader request);
+  Result<Next> carryOut(schema::Request::Reader request, capnp::MessageBuilder& message);
+  // A request that the interpreter has not answered yet.
+  struct Pending {
+    schema::Request::Which which;
+    std::string subject;  // for an error message
+  };
+
+  Result<Next> awaitReplies();
+  Result<Next> awaitReply(const Pending& request);
+  Status answer(const Pending& request, schema::Reply::Reader reply);
   Result<bool> waitForInterpreter(bool relayAnswers);
   Status sendAnswer(ghc::Bytes bytes);
   Error interpreterGone();
@@ -59,8 +70,9 @@ class FrontEnd {
   Child child_;
   Connection connection_;
   Incoming incoming_;
-  uint64_t messages_ = 0;     // requests decoded so far
-  std::string current_;       // what the interpreter is busy with, for an error message
+  uint64_t messages_ = 0;  // requests decoded so far
+  std::deque<Pending> pending_;  // the interpreter is busy with the first one
+  bool greeted_ = false;
   bool interpreterGone_ = false;
 };
 

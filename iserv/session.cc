@@ -79,11 +79,11 @@ Session::Session(const InterpreterBuild& build, Connection& connection)
       evaluator_(*build.version, *this) {}
 
 Result<schema::ToInterpreter::Reader> Session::receive() {
-  auto message = connection_.receive();
+  auto message = connection_.receive<schema::ToInterpreter>();
   if (!message) return message.error();
   // The client has hung up without a shutdown: there is nobody to tell, and nothing is left to do.
-  if (*message == nullptr) _exit(0);
-  return (*message)->getRoot<schema::ToInterpreter>();
+  if (!*message) _exit(0);
+  return **message;
 }
 
 Status Session::greet() {

@@ -1,10 +1,11 @@
 #include "protocol/connection.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "protocol/ghc_messages.h"
 
@@ -12,8 +13,64 @@ namespace splicehost {
 
 namespace {
 
-// A message holds at most one message of GHC's and a few bytes; both sides count their own words.
-constexpr capnp::ReaderOptions kReaderOptions{2 * ghc::kMessageLimit / sizeof(capnp::word), 128};
+constexpr size_t kBufferSize = 64 << 10;
+
+// The largest message. It holds at most one message of GHC's, whose lists of short strings take
+// twice as much here as on GHC's wire, and a few words.
+constexpr uint64_t kMaxWords = 2 * ghc::kMessageLimit / sizeof(capnp::word) + 1024;
+// The deepest nesting of pointers; twice that of an expression (ghc_messages.cc) and some.
+constexpr int kMaxNesting = 128;
+
+// For following all pointers: several may lead to the same place, so a message can be much larger
+// than its bytes.
+constexpr capnp::ReaderOptions kCheckOptions{kMaxWords, kMaxNesting};
+// For reading what was found good: as often as one likes.
+constexpr capnp::ReaderOptions kReadOptions{UINT64_MAX, kMaxNesting};
+
+bool hasPointers(capnp::schema::Type::Which type) {
+  switch (type) {
+    case capnp::schema::Type::STRUCT:
+    case capnp::schema::Type::LIST:
+    case capnp::schema::Type::TEXT:
+    case capnp::schema::Type::DATA:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Follows all pointers. What is wrong with them throws, and so does what the schema does not know.
+void follow(const capnp::DynamicValue::Reader& value) {
+  switch (value.getType()) {
+    case capnp::DynamicValue::ENUM:
+      KJ_REQUIRE(value.as<capnp::DynamicEnum>().getEnumerant() != nullptr,
+                 "an enum has no such value");
+      break;
+    case capnp::DynamicValue::LIST: {
+      auto list = value.as<capnp::DynamicList>();
+      auto type = list.getSchema().whichElementType();
+      if (!hasPointers(type) && type != capnp::schema::Type::ENUM) break;
+      for (auto element : list) follow(element);
+      break;
+    }
+    case capnp::DynamicValue::STRUCT: {
+      auto structure = value.as<capnp::DynamicStruct>();
+      for (auto field : structure.getSchema().getNonUnionFields()) {
+        if (structure.has(field)) follow(structure.get(field));
+      }
+      if (structure.getSchema().getUnionFields().size() == 0) break;
+      KJ_IF_MAYBE (field, structure.which()) {
+        if (structure.has(*field)) follow(structure.get(*field));
+      } else {
+        KJ_FAIL_REQUIRE("a union has no such member");
+      }
+      break;
+    }
+    default:
+      // Numbers are good; texts and data have been checked by getting them.
+      break;
+  }
+}
 
 }  // namespace
 
@@ -29,8 +86,10 @@ Status writeAll(int fd, ghc::Bytes bytes) {
   return Done{};
 }
 
-Connection::Connection(kj::AutoCloseFd fd)
-    : fd_(kj::mv(fd)), input_(std::make_unique<Input>(fd_.get())) {}
+Connection::Message::Message(kj::Array<capnp::word> content)
+    : words(kj::mv(content)), reader(words, kReadOptions) {}
+
+Connection::Connection(kj::AutoCloseFd fd) : fd_(kj::mv(fd)), buffer_(kBufferSize) {}
 
 Status Connection::send(capnp::MessageBuilder& message) {
   kj::Array<capnp::word> words;
@@ -49,55 +108,71 @@ Status Connection::send(capnp::MessageBuilder& message) {
   return Done{};
 }
 
-Result<capnp::MessageReader*> Connection::receive() {
+// Cap'n Proto has a class that reads messages from streams. It reads the parts of a large message
+// only when they are looked at, and its destructor the rest, which throws if the other side has
+// hung up.
+Result<bool> Connection::receiveMessage(capnp::StructSchema root) {
   message_.reset();
+  kj::Array<capnp::word> words;
+  // What has arrived says how much the message takes, at the least: first the number of segments,
+  // then their sizes.
+  for (size_t expected = 1; words.size() < expected;
+       expected = capnp::expectedSizeInWordsFromPrefix(words)) {
+    if (expected > kMaxWords) {
+      return Error{"a message of " + std::to_string(expected) + " words is too large"};
+    }
+    auto longer = kj::heapArray<capnp::word>(expected);
+    std::copy(words.begin(), words.end(), longer.begin());
+    auto rest = longer.slice(words.size(), expected).asBytes();
+    Result<size_t> got = read(rest.begin(), rest.size());
+    if (!got) return got.error();
+    if (*got == 0 && words.size() == 0) return false;
+    if (*got < rest.size()) return Error{"the other side hung up inside a message"};
+    words = kj::mv(longer);
+  }
   try {
-    if (input_->atEnd()) return static_cast<capnp::MessageReader*>(nullptr);
-    message_ = std::make_unique<capnp::InputStreamMessageReader>(*input_, kReaderOptions);
+    capnp::FlatArrayMessageReader check(words, kCheckOptions);
+    follow(check.getRoot<capnp::DynamicStruct>(root));
+    message_ = std::make_unique<Message>(kj::mv(words));
   } catch (const kj::Exception& e) {
-    return Error{e.getDescription().cStr()};
+    return Error{std::string("a malformed message: ") + e.getDescription().cStr()};
   }
-  return message_.get();
+  return true;
 }
 
-size_t Connection::Input::readFd(void* target, size_t size) {
-  for (;;) {
-    ssize_t got = ::read(fd_, target, size);
-    if (got >= 0) return static_cast<size_t>(got);
-    // A reset is how a hang-up looks if the other side had not read everything.
-    if (errno == ECONNRESET) return 0;
-    if (errno != EINTR) KJ_FAIL_SYSCALL("read", errno);
-  }
-}
-
-bool Connection::Input::atEnd() {
-  if (begin_ < end_) return false;
-  begin_ = 0;
-  end_ = readFd(buffer_.data(), buffer_.size());
-  return end_ == 0;
-}
-
-size_t Connection::Input::tryRead(void* target, size_t minBytes, size_t maxBytes) {
+// Reads `size` bytes, or what there is before the other side hangs up.
+Result<size_t> Connection::read(void* target, size_t size) {
   auto* out = static_cast<std::byte*>(target);
-  size_t done = std::min(maxBytes, end_ - begin_);
-  std::memcpy(out, buffer_.data() + begin_, done);
-  begin_ += done;
-  while (done < minBytes) {
-    size_t wanted = minBytes - done;
-    if (wanted >= buffer_.size()) {
-      // Large data goes where it belongs without a copy.
-      size_t got = readFd(out + done, maxBytes - done);
-      if (got == 0) break;
-      done += got;
+  size_t done = 0;
+  for (;;) {
+    size_t take = std::min(size - done, end_ - begin_);
+    std::memcpy(out + done, buffer_.data() + begin_, take);
+    begin_ += take;
+    done += take;
+    if (done == size) return done;
+    // Large data goes where it belongs without a copy.
+    bool direct = size - done >= buffer_.size();
+    Result<size_t> got =
+        direct ? readFd(out + done, size - done) : readFd(buffer_.data(), buffer_.size());
+    if (!got) return got;
+    if (*got == 0) return done;
+    if (direct) {
+      done += *got;
     } else {
-      if (atEnd()) break;
-      size_t take = std::min(wanted, end_);
-      std::memcpy(out + done, buffer_.data(), take);
-      begin_ = take;
-      done += take;
+      begin_ = 0;
+      end_ = *got;
     }
   }
-  return done;
+}
+
+Result<size_t> Connection::readFd(void* target, size_t size) {
+  for (;;) {
+    ssize_t got = ::read(fd_.get(), target, size);
+    if (got >= 0) return static_cast<size_t>(got);
+    // A reset is how a hang-up looks if the other side had not read everything.
+    if (errno == ECONNRESET) return size_t{0};
+    if (errno != EINTR) return Error{std::string("read: ") + std::strerror(errno)};
+  }
 }
 
 }  // namespace splicehost

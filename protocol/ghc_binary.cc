@@ -15,7 +15,17 @@ size_t encodedLength(uint8_t lead) {
   return 0;
 }
 
-bool isContinuation(char c) { return (static_cast<uint8_t>(c) & 0xc0) == 0x80; }
+bool isContinuation(uint8_t byte) { return (byte & 0xc0) == 0x80; }
+
+// Bytes of the character at the beginning of `bytes`, which are not empty, or 0 if there is none.
+size_t characterLength(std::string_view bytes) {
+  size_t length = encodedLength(static_cast<uint8_t>(bytes[0]));
+  if (length > bytes.size()) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if (!isContinuation(static_cast<uint8_t>(bytes[i]))) return 0;
+  }
+  return length;
+}
 
 }  // namespace
 
@@ -90,7 +100,7 @@ std::string Reader::string() {
     }
     if (!have(length + (left - 1))) break;
     for (size_t i = 1; i < length; ++i) {
-      if (!isContinuation(static_cast<char>(bytes_[offset_ + i]))) {
+      if (!isContinuation(std::to_integer<uint8_t>(bytes_[offset_ + i]))) {
         fail("a character is cut short");
         break;
       }
@@ -116,12 +126,25 @@ void Writer::word(uint64_t value) {
 }
 
 void Writer::string(std::string_view characters) {
+  size_t lengthAt = bytes_.size();
+  word(0);
   uint64_t count = 0;
-  for (char c : characters) {
-    if (!isContinuation(c)) ++count;
+  for (; !characters.empty(); ++count) {
+    size_t length = characterLength(characters);
+    if (length > 0) {
+      raw(std::as_bytes(std::span(characters.substr(0, length))));
+      characters.remove_prefix(length);
+    } else {
+      // U+DC80 to U+DCFF are ED B2 80 to ED B3 BF.
+      auto stray = static_cast<uint8_t>(characters[0]);
+      byte(0xed);
+      byte(0xb0 | stray >> 6);
+      byte(0x80 | (stray & 0x3f));
+      characters.remove_prefix(1);
+    }
   }
-  word(count);
-  raw(std::as_bytes(std::span(characters)));
+  uint64_t swapped = __builtin_bswap64(count);
+  std::memcpy(bytes_.data() + lengthAt, &swapped, sizeof swapped);
 }
 
 void Writer::byteString(Bytes bytes) {

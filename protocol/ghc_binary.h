@@ -81,7 +81,9 @@ class Writer {
   void boolean(bool value) { byte(value ? 1 : 0); }
   void word(uint64_t value);
   void integer(int64_t value) { word(static_cast<uint64_t>(value)); }
-  // A String, from its encoded characters.
+  // A String, from its encoded characters. A byte that belongs to none, as in a system's message about a
+  // file with such a name, becomes the character that fileName() undoes: GHC could not tell where the
+  // string ends otherwise.
   void string(std::string_view characters);
   void byteString(Bytes bytes);
   // Bytes as they are.

@@ -6,7 +6,7 @@
 # Transport: one byte stream in each direction (a Unix socket in local use). Each message is one
 # Cap'n Proto message in the standard stream framing (segment table, then segments). A client sends
 # ToInterpreter, the interpreter sends FromInterpreter. The first message each way is `hello`; after
-# that it is a dialogue: the client sends one `request`, the interpreter answers with one `reply`.
+# that it is a dialogue: the client sends a `request`, the interpreter answers with a `reply`.
 # While a `runTh` or `runModFinalizers` request is being answered the interpreter may send any number
 # of `thRequest`, each answered by the client with one or more `thAnswer`.
 #
@@ -40,7 +40,9 @@ struct ToInterpreter {
     hello @0 :ClientHello;
     # First message of the client.
     request @1 :Request;
-    # Something to do. The next one may be sent when this one has been answered.
+    # Something to do. Requests are carried out and answered in order; a client need not wait for an
+    # answer before it sends the next one, but must read answers before a socket's buffer is full of
+    # them.
     thAnswer @2 :Data;
     # A piece of GHC's answer to the last `thRequest`: bytes of a Haskell `binary` encoding, in order
     # and cut anywhere. A client need not understand them; the interpreter knows where they end. Bytes
