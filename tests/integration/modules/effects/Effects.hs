@@ -74,8 +74,11 @@ concurrent = $(do
   result <- runIO $ do
     boxes <- mapM (\n -> newEmptyMVar >>= \box -> box <$ forkIO (putMVar box (n * n))) [1 .. 100]
     total <- sum <$> mapM takeMVar boxes
-    late <- timeout 20000 (threadDelay 60000000 >> pure (1 :: Int))
+    answer <- newEmptyMVar
+    _ <- forkIOWithUnmask (\unmask ->
+      unmask (timeout 20000 (threadDelay 60000000 >> pure 1)) >>= putMVar answer)
+    late <- takeMVar answer
     performGC
     caught <- try (evaluate (1 `div` (0 :: Int)))
-    pure (total :: Int, late, either (\e -> show (e :: ArithException)) show caught)
+    pure (total :: Int, late :: Maybe Int, either (\e -> show (e :: ArithException)) show caught)
   lift result)

@@ -1,0 +1,4 @@
+module First where
+import Second
+version :: String
+version = "first, " ++ second

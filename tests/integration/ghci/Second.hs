@@ -1,0 +1,3 @@
+module Second where
+second :: String
+second = "second as it was"

@@ -1,0 +1,62 @@
+"""A program on a pseudo-terminal, and a user who types and reads."""
+
+import fcntl
+import os
+import pty
+import select
+import termios
+import time
+
+
+class Terminal:
+    """A terminal window with one program in it, which leads the terminal's session."""
+
+    def __init__(self, workspace, *command):
+        self.fd, follower = pty.openpty()
+        self.text = ""
+        self.seen = 0
+        self.process = workspace.start(*command, stdin=follower, stdout=follower, stderr=follower,
+                                       preexec_fn=take_terminal)
+        os.close(follower)
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def press_control_c(self):
+        self.type("\x03")
+
+    def press_control_d(self):
+        self.type("\x04")
+
+    def wait_for(self, text, seconds=30):
+        """Reads until the text appears after all that was waited for before."""
+        deadline = time.monotonic() + seconds
+        while text not in self.text[self.seen:]:
+            if not self._read(deadline):
+                raise AssertionError(f"{text!r} did not appear; the terminal shows:\n{self.text}")
+        self.seen = self.text.index(text, self.seen) + len(text)
+
+    def wait_for_end(self, seconds=10):
+        """Reads until the program has ended; returns its exit status."""
+        deadline = time.monotonic() + seconds
+        while self._read(deadline):
+            pass
+        return self.process.wait(max(0.1, deadline - time.monotonic()))
+
+    def close(self):
+        os.close(self.fd)
+
+    def _read(self, deadline):
+        """Takes what has been written; False at the end or when the time is over."""
+        ready, _, _ = select.select([self.fd], [], [], max(0, deadline - time.monotonic()))
+        try:
+            data = os.read(self.fd, 65536) if ready else b""
+        except OSError:
+            data = b""
+        self.text += data.decode(errors="replace").replace("\r\n", "\n")
+        return bool(data)
+
+
+def take_terminal():
+    """Makes standard input the controlling terminal, so that ^C typed there reaches the group."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
