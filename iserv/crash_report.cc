@@ -1,7 +1,6 @@
 #include "iserv/crash_report.h"
 
 #include <Rts.h>
-#include <dlfcn.h>
 #include <execinfo.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -12,6 +11,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "linker/symbol_names.h"
+
 // Everything here runs in a signal handler of a process that is lost anyway: it may call what is not
 // async-signal-safe, as long as a second crash ends it (the handlers are reset on entry).
 
@@ -21,6 +22,9 @@ namespace {
 
 constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 constexpr int kMaxFrames = 40;
+// The handler itself and what the system calls it through.
+constexpr int kOwnFrames = 2;
+constexpr size_t kMaxName = 300;
 constexpr size_t kAlternateStack = 256 << 10;
 
 void print(const char* format, auto... arguments) {
@@ -28,46 +32,6 @@ void print(const char* format, auto... arguments) {
   int size = std::snprintf(line, sizeof line, format, arguments...);
   if (size > static_cast<int>(sizeof line)) size = sizeof line;
   if (write(STDERR_FILENO, line, static_cast<size_t>(size)) < 0) return;
-}
-
-// The Haskell name in a symbol: "base_GHCziList_badHead_info" is GHC.List.badHead of base.
-void decode(const char* symbol, char* out, size_t size) {
-  size_t used = 0;
-  auto put = [&](char c) {
-    if (used + 1 < size) out[used++] = c;
-  };
-  for (const char* c = symbol; *c != 0; ++c) {
-    if (*c == 'z' && c[1] != 0) {
-      ++c;
-      switch (*c) {
-        case 'i': put('.'); break;
-        case 'm': put('-'); break;
-        case 'q': put('\''); break;
-        case 'z': put('z'); break;
-        case 'e': put('='); break;
-        case 'd': put('$'); break;
-        case 'u': put('_'); break;
-        case 'h': put('#'); break;
-        default: put('z'); put(*c);
-      }
-    } else if (*c == 'Z' && c[1] == 'Z') {
-      put('Z');
-      ++c;
-    } else {
-      put(*c);
-    }
-  }
-  out[used] = 0;
-}
-
-bool printSymbol(int number, const void* address) {
-  Dl_info info;
-  if (dladdr(address, &info) == 0 || info.dli_sname == nullptr) return false;
-  char name[300];
-  decode(info.dli_sname, name, sizeof name);
-  print("  %2d  %p  %s + %td\n", number, address, name,
-        static_cast<const char*>(address) - static_cast<const char*>(info.dli_saddr));
-  return true;
 }
 
 // How a Capability begins (rts/Capability.h); the RTS's public headers keep it to themselves.
@@ -89,9 +53,11 @@ void printHaskellStack(uintptr_t stackRegister) {
   };
   StgPtr sp = inStack(stackRegister) ? reinterpret_cast<StgPtr>(stackRegister) : stack->sp;
   print("Haskell stack (innermost first):\n");
+  char name[kMaxName];
   int frames = 0;
   for (; sp < end && frames < kMaxFrames; ++sp) {
-    if (printSymbol(frames, reinterpret_cast<void*>(*sp))) ++frames;
+    auto* address = reinterpret_cast<void*>(*sp);
+    if (linker::haskellName(address, name, sizeof name)) print("  %2d  %s\n", frames++, name);
   }
 }
 
@@ -102,8 +68,11 @@ void report(int signal, siginfo_t* information, void* context) {
   print("C stack (innermost first):\n");
   void* frames[kMaxFrames];
   int count = backtrace(frames, kMaxFrames);
-  for (int i = 0; i < count; ++i) {
-    if (!printSymbol(i, frames[i])) print("  %2d  %p\n", i, frames[i]);
+  char name[kMaxName];
+  for (int i = kOwnFrames; i < count; ++i) {
+    bool known = linker::haskellName(frames[i], name, sizeof name) ||
+                 linker::symbolName(frames[i], name, sizeof name);
+    print("  %2d  %p  %s\n", i - kOwnFrames, frames[i], known ? name : "?");
   }
 #if defined(__x86_64__)
   // GHC's registers (includes/stg/MachRegs.h): Sp is rbp.

@@ -70,6 +70,8 @@ Status Evaluator::run(schema::Request::Reader request, schema::Reply::Builder re
     prepared_ = true;
     splicehost_prepare();
   }
+  // Template Haskell code receives further messages, which end the life of this one.
+  auto which = request.which();
   ghc::Writer message;
   ghc::encodeRequest(version_, request, message);
 
@@ -81,7 +83,7 @@ Status Evaluator::run(schema::Request::Reader request, schema::Reply::Builder re
   if (status != 0) return Error{std::string(reinterpret_cast<char*>(bytes), size)};
   // What was printed through C belongs before what GHC prints next.
   std::fflush(nullptr);
-  return ghc::decodeReply(version_, request.which(), {bytes, size}, reply);
+  return ghc::decodeReply(version_, which, {bytes, size}, reply);
 }
 
 void Evaluator::flush() {

@@ -1,6 +1,7 @@
 #include "iserv/interpreter.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -56,6 +57,10 @@ void startRts(int* argc, char*** argv, std::span<const ExportedSymbol> symbols) 
   // Interpreted code can refer to any top-level thunk of the program at any time.
   config.keep_cafs = 1;
   hs_init_ghc(argc, argv, config);
+  // As long as nothing is evaluated there is nothing to interrupt, and the RTS would end the process.
+  // The evaluator installs its own handlers.
+  signal(SIGINT, SIG_IGN);
+  signal(SIGQUIT, SIG_IGN);
   if (symbols.empty()) return;
   RtsLock lock;
   initLinker_(1);
