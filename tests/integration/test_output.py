@@ -115,7 +115,8 @@ class PrintedText(OutputTest):
     def test_printf_in_c_to_file(self, way):
         """The same into a file, which C buffers more than a terminal."""
         say = self.compile_say(way)
-        self.assertEqual(self.compile_to_file(PRINTING_FROM_C, way, "-v0", say), PRINTED_FROM_C)
+        text = self.compile_to_file(PRINTING_FROM_C, way, say)
+        self.assertEqual(text.split("linking is not being done: say.o\n")[-1], PRINTED_FROM_C)
 
     @for_each(way=WAYS)
     def test_much(self, way):
