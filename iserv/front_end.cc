@@ -120,7 +120,8 @@ Status FrontEnd::greet() {
 Status FrontEnd::awaitGreeting() {
   greeted_ = true;
   auto message = connection_.receive<schema::FromInterpreter>();
-  if (!message || !*message) return interpreterGone();
+  if (!message) return message.error().within("the interpreter's answer");
+  if (!*message) return interpreterGone();
   auto answer = **message;
   if (!answer.isHello()) return Error{"the interpreter's first message is not a hello"};
   if (answer.getHello().isRefused()) {
@@ -195,11 +196,8 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
   capnp::MallocMessageBuilder builder;
   auto reply = builder.initRoot<schema::Reply>();
   Pending pending{request.which(), ""};
-  if (answeredHere(request.which(), reply)) {
-    if (!answer(pending, reply)) return Next::kGhcGone;
-    return Next::kContinue;
-  }
   pending.subject = subject(request);
+  if (answeredHere(request.which(), reply)) return answer(pending, reply);
   pending_.push_back(std::move(pending));
   if (!connection_.send(message)) return interpreterGone();
   // GHC does not wait for an answer that has no content, so it is not awaited here either.
@@ -255,7 +253,8 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
     if (!ready) return ready.error();
     if (!*ready) return Next::kGhcGone;
     auto message = connection_.receive<schema::FromInterpreter>();
-    if (!message || !*message) return interpreterGone();
+    if (!message) return message.error().within("the interpreter's answer");
+    if (!*message) return interpreterGone();
     auto from = **message;
 
     if (from.isThRequest() && template_haskell) {
@@ -271,18 +270,19 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
     if (from.getReply().isFailed()) {
       return Error{request.subject + ": " + from.getReply().getFailed().cStr()};
     }
-    if (!answer(request, from.getReply())) return Next::kGhcGone;
-    return request.which == schema::Request::SHUTDOWN ? Next::kShutdown : Next::kContinue;
+    Result<Next> next = answer(request, from.getReply());
+    bool last = request.which == schema::Request::SHUTDOWN;
+    return last && next && *next == Next::kContinue ? Next::kShutdown : next;
   }
 }
 
-// Tells GHC. Fails if it is gone.
-Status FrontEnd::answer(const Pending& request, schema::Reply::Reader reply) {
+// Tells GHC. Fails if the reply is none to this request.
+Result<FrontEnd::Next> FrontEnd::answer(const Pending& request, schema::Reply::Reader reply) {
   ghc::Writer bytes;
   Status encoded = ghc::encodeReply(*options_.version, request.which, reply, bytes);
-  if (!encoded) return encoded;
+  if (!encoded) return encoded.error().within(request.subject);
   if (options_.verbose) trace("<-", describe(reply), bytes.bytes().size(), 0);
-  return writeAll(options_.writeFd, bytes.bytes());
+  return writeAll(options_.writeFd, bytes.bytes()) ? Next::kContinue : Next::kGhcGone;
 }
 
 void FrontEnd::trace(const char* direction, const std::string& text, size_t size,

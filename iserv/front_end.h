@@ -60,7 +60,7 @@ class FrontEnd {
 
   Result<Next> awaitReplies();
   Result<Next> awaitReply(const Pending& request);
-  Status answer(const Pending& request, schema::Reply::Reader reply);
+  Result<Next> answer(const Pending& request, schema::Reply::Reader reply);
   Result<bool> waitForInterpreter(bool relayAnswers);
   Status sendAnswer(ghc::Bytes bytes);
   Error interpreterGone();

@@ -21,10 +21,7 @@ constexpr uint64_t kMaxWords = 2 * ghc::kMessageLimit / sizeof(capnp::word) + 10
 // The deepest nesting of pointers; twice that of an expression (ghc_messages.cc) and some.
 constexpr int kMaxNesting = 128;
 
-// For following all pointers: several may lead to the same place, so a message can be much larger
-// than its bytes.
-constexpr capnp::ReaderOptions kCheckOptions{kMaxWords, kMaxNesting};
-// For reading what was found good: as often as one likes.
+// What was found good can be read as often as one likes.
 constexpr capnp::ReaderOptions kReadOptions{UINT64_MAX, kMaxNesting};
 
 bool hasPointers(capnp::schema::Type::Which type) {
@@ -131,7 +128,9 @@ Result<bool> Connection::receiveMessage(capnp::StructSchema root) {
     words = kj::mv(longer);
   }
   try {
-    capnp::FlatArrayMessageReader check(words, kCheckOptions);
+    // No two pointers of a good message lead to the same place, so there is no more to follow than the
+    // message has words.
+    capnp::FlatArrayMessageReader check(words, {words.size(), kMaxNesting});
     follow(check.getRoot<capnp::DynamicStruct>(root));
     message_ = std::make_unique<Message>(kj::mv(words));
   } catch (const kj::Exception& e) {

@@ -27,10 +27,25 @@ void readWords(Reader& in, InitList initList) {
   for (uint32_t i = 0; i < list.size(); ++i) list.set(i, in.word());
 }
 
+// True if everything that `skip` reads has arrived; otherwise `in` knows what is missing or wrong.
+// A message that arrives in many pieces is decoded as many times, and its builder never gives back what
+// a list has taken: lists of things that vary in size wait until they are complete.
+template <typename Skip>
+bool arrived(Reader& in, Skip skip) {
+  Reader ahead = in;
+  skip(ahead);
+  if (!ahead.ok()) in = ahead;
+  return ahead.ok();
+}
+
 template <typename InitList>
 void readByteStrings(Reader& in, InitList initList) {
+  bool complete = arrived(in, [](Reader& ahead) {
+    for (uint32_t left = ahead.listLength(8); left > 0 && ahead.ok(); --left) ahead.byteString();
+  });
+  if (!complete) return;
   auto list = initList(in.listLength(8));
-  for (uint32_t i = 0; i < list.size() && in.ok(); ++i) list.set(i, data(in.byteString()));
+  for (uint32_t i = 0; i < list.size(); ++i) list.set(i, data(in.byteString()));
 }
 
 void writeWords(Writer& out, capnp::List<uint64_t>::Reader list) {
@@ -146,9 +161,17 @@ void writeConstructorInfo(Writer& out, schema::ConstructorInfo::Reader info) {
 }
 
 void readCostCentres(Reader& in, schema::CostCentres::Builder message) {
+  bool complete = arrived(in, [](Reader& ahead) {
+    ahead.string();
+    for (uint32_t left = ahead.listLength(16); left > 0 && ahead.ok(); --left) {
+      ahead.string();
+      ahead.string();
+    }
+  });
+  if (!complete) return;
   message.setModule(text(in.string()));
   auto centres = message.initCentres(in.listLength(16));
-  for (uint32_t i = 0; i < centres.size() && in.ok(); ++i) {
+  for (uint32_t i = 0; i < centres.size(); ++i) {
     centres[i].setName(text(in.string()));
     centres[i].setSourceSpan(text(in.string()));
   }

@@ -1,0 +1,164 @@
+// Answers on GHC's wire, both ways, and what is no answer to a request.
+
+#include <capnp/message.h>
+#include <gtest/gtest.h>
+#include <kj/string.h>
+
+#include <set>
+
+#include "protocol/ghc_messages.h"
+#include "tests/protocol/cases.h"
+#include "tests/protocol/recorded.h"
+#include "tests/protocol/wire.h"
+
+namespace splicehost::ghc {
+namespace {
+
+using testing::hex;
+using testing::ReplyCase;
+using testing::replyCases;
+using testing::wire;
+using Kind = schema::Request::Which;
+
+const Version& kGhc902 = *findVersion("9.0.2");
+
+struct Reply {
+  capnp::MallocMessageBuilder message;
+  schema::Reply::Builder builder = message.initRoot<schema::Reply>();
+
+  Status decode(Kind which, Bytes bytes) { return decodeReply(kGhc902, which, bytes, builder); }
+  std::string text() { return kj::str(builder.asReader()).cStr(); }
+};
+
+bool isSplice(Kind which) {
+  return which == Kind::RUN_TH || which == Kind::RUN_MOD_FINALIZERS;
+}
+
+// What GHC gets to read.
+std::vector<std::byte> bytesForGhc(const ReplyCase& each) {
+  return wire((isSplice(each.request) ? "12 " : "") + std::string(each.bytes));
+}
+
+std::string whatIsWrong(Kind which, const std::string& description) {
+  Reply reply;
+  Status decoded = reply.decode(which, wire(description));
+  return decoded ? "good" : decoded.error().message;
+}
+
+class Replies : public ::testing::TestWithParam<ReplyCase> {};
+
+TEST_P(Replies, AreEncoded) {
+  Reply reply;
+  GetParam().build(reply.builder);
+  EXPECT_EQ(reply.builder.which(), replyKind(GetParam().request));
+  Writer out;
+  Status encoded = encodeReply(kGhc902, GetParam().request, reply.builder, out);
+  ASSERT_TRUE(encoded) << encoded.error().message;
+  EXPECT_EQ(hex(out.bytes()), hex(bytesForGhc(GetParam())));
+}
+
+TEST_P(Replies, AreDecoded) {
+  Reply expected, decoded;
+  GetParam().build(expected.builder);
+  Status status = decoded.decode(GetParam().request, wire(GetParam().bytes));
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(decoded.text(), expected.text());
+}
+
+TEST_P(Replies, CutShortAreRefused) {
+  auto bytes = wire(GetParam().bytes);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    Reply reply;
+    Status decoded = reply.decode(GetParam().request, Bytes(bytes).first(size));
+    ASSERT_FALSE(decoded) << size << " bytes";
+    EXPECT_EQ(decoded.error().message, "the answer is cut short");
+  }
+}
+
+TEST_P(Replies, FollowedByBytesAreRefused) {
+  auto bytes = wire(GetParam().bytes);
+  bytes.push_back(std::byte{0});
+  Reply reply;
+  Status decoded = reply.decode(GetParam().request, bytes);
+  ASSERT_FALSE(decoded);
+  EXPECT_EQ(decoded.error().message, "1 bytes follow the answer");
+}
+
+TEST_P(Replies, OfAnotherKindAreRefused) {
+  for (const ReplyCase& other : replyCases()) {
+    Reply reply;
+    other.build(reply.builder);
+    if (reply.builder.which() == replyKind(GetParam().request)) continue;
+    Writer out;
+    EXPECT_FALSE(encodeReply(kGhc902, GetParam().request, reply.builder, out)) << other.name;
+    EXPECT_TRUE(out.bytes().empty()) << other.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Replies, ::testing::ValuesIn(replyCases()),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(ReplyCases, CoverAllRequestsButGetClosure) {
+  std::set<Kind> kinds;
+  for (const ReplyCase& each : replyCases()) kinds.insert(each.request);
+  EXPECT_EQ(kinds.size(), kGhc902.requests.size() - 1);
+  EXPECT_FALSE(kinds.contains(Kind::GET_CLOSURE));
+}
+
+TEST(ReplyCases, AreWhatGhcEncodes) {
+  std::vector<std::byte> all;
+  for (const ReplyCase& each : replyCases()) {
+    for (std::byte byte : bytesForGhc(each)) all.push_back(byte);
+  }
+  EXPECT_EQ(hex(all), hex(testing::readRecorded("replies.bin")));
+}
+
+// Only Haskell can tell what is in a closure.
+TEST(Reply, ToGetClosureIsPassedOn) {
+  auto bytes = wire("09 #1 ff00");
+  Reply reply;
+  ASSERT_TRUE(reply.decode(Kind::GET_CLOSURE, bytes));
+  EXPECT_EQ(replyKind(Kind::GET_CLOSURE), schema::Reply::CLOSURE);
+  Writer out;
+  ASSERT_TRUE(encodeReply(kGhc902, Kind::GET_CLOSURE, reply.builder, out));
+  EXPECT_EQ(hex(out.bytes()), hex(bytes));
+}
+
+TEST(Reply, FailedIsTheReason) {
+  Reply reply;
+  reply.builder.setFailed("libx.a: no archive");
+  Writer out;
+  Status encoded = encodeReply(kGhc902, Kind::LOAD_ARCHIVE, reply.builder, out);
+  ASSERT_FALSE(encoded);
+  EXPECT_EQ(encoded.error().message, "libx.a: no archive");
+}
+
+// The system linker names files by their bytes. GHC would wait for the rest of a character, for
+// ever.
+TEST(Reply, WithBytesThatAreNoCharactersCanBeRead) {
+  Reply reply;
+  reply.builder.initMaybeText().setText("caf\xe9.so: no");
+  Writer out;
+  ASSERT_TRUE(encodeReply(kGhc902, Kind::LOAD_DLL, reply.builder, out));
+  EXPECT_EQ(hex(out.bytes()), hex(wire("01 #11 'caf edb3a9 '.so: 20 'no")));
+}
+
+TEST(BadReply, UnknownConstructor) {
+  EXPECT_EQ(whatIsWrong(Kind::RESOLVE_OBJS, "02"), "offset 0: no Bool has number 2");
+  EXPECT_EQ(whatIsWrong(Kind::LOAD_DLL, "02"), "offset 0: no Maybe has number 2");
+  EXPECT_EQ(whatIsWrong(Kind::EVAL_STMT, "02"), "offset 0: no EvalStatus has number 2");
+  EXPECT_EQ(whatIsWrong(Kind::SEQ, "00 #1 02"), "offset 9: no EvalResult has number 2");
+  EXPECT_EQ(whatIsWrong(Kind::EVAL_IO, "00 03"), "offset 1: no SerializableException has number 3");
+  EXPECT_EQ(whatIsWrong(Kind::EVAL_IO, "00 01 02"), "offset 2: no ExitCode has number 2");
+  EXPECT_EQ(whatIsWrong(Kind::RUN_TH, "03"), "offset 0: no QResult has number 3");
+}
+
+TEST(BadReply, LengthIsALie) {
+  EXPECT_EQ(whatIsWrong(Kind::COST_CENTRE_STACK_INFO, "#-1"),
+            "offset 0: a list of 18446744073709551615 elements, more than a message can hold");
+  EXPECT_EQ(whatIsWrong(Kind::COST_CENTRE_STACK_INFO, "#40000000"), "the answer is cut short");
+  EXPECT_EQ(whatIsWrong(Kind::CREATE_BCOS, "#40000000"), "the answer is cut short");
+}
+
+}  // namespace
+}  // namespace splicehost::ghc
