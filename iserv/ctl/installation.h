@@ -1,0 +1,50 @@
+// Where Splicehost's files are: the build folder, or lib/splicehost under the prefix where it is
+// installed. Both have one layout:
+//
+//   ghc-<version>/            interpreters for one GHC: iserv, iserv-prof, iserv-dyn, manifest
+//   sources/ways/build-ghc    builds such a folder
+//
+// iservctl itself is in the build folder, or in bin/ under the prefix.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "iserv/manifest.h"
+#include "protocol/result.h"
+
+namespace splicehost::ctl {
+
+class Installation {
+ public:
+  // The one that the running program belongs to.
+  static Result<Installation> own();
+  // The one that a program in this folder belongs to.
+  static Installation ofProgramIn(const std::string& folder);
+
+  explicit Installation(std::string root) : root_(std::move(root)) {}
+
+  const std::string& root() const { return root_; }
+  // The GHC versions that there are interpreters for, oldest first.
+  std::vector<std::string> versions() const;
+  // What there is for a version. Fails if there is nothing.
+  Result<Manifest> manifest(std::string_view version) const;
+  // What `ghc -pgmi` is to be given for a version.
+  std::string interpreter(std::string_view version) const;
+  // The program that builds interpreters for a GHC.
+  std::string builder() const { return root_ + "/sources/ways/build-ghc"; }
+
+ private:
+  std::string folder(std::string_view version) const;
+
+  std::string root_;
+};
+
+// The versions of GHC that this Splicehost can be built for, as a list for a person.
+std::string knownVersions();
+
+// "a, b and c".
+std::string listed(const std::vector<std::string>& words);
+
+}  // namespace splicehost::ctl
