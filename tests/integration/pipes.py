@@ -26,6 +26,7 @@ class Driven:
         os.close(requests)
         os.close(answers)
         self.answers = b""
+        self.peak_memory = None
         self.texts = [b"", b""]
         self._readers = [threading.Thread(target=self._read_answers)]
         self._readers += [threading.Thread(target=self._read_text, args=(index, file))
@@ -42,14 +43,15 @@ class Driven:
         except BrokenPipeError:
             return False
 
-    def wait_for_answer(self, length, seconds=10):
-        """Waits until this many bytes have been answered in all; False if that takes too long."""
-        deadline = time.monotonic() + seconds
-        while len(self.answers) < length:
-            if time.monotonic() > deadline or not self._readers[0].is_alive():
-                return False
-            time.sleep(0.005)
-        return True
+    def wait_until_quiet(self, length, seconds):
+        """Waits for this many bytes of answers, but not longer than the given time without any."""
+        known, since = -1, time.monotonic()
+        while len(self.answers) < length and self._readers[0].is_alive():
+            if len(self.answers) > known:
+                known, since = len(self.answers), time.monotonic()
+            if time.monotonic() > since + seconds:
+                return
+            time.sleep(0.002)
 
     def hang_up(self):
         if self._to_program is not None:
@@ -62,7 +64,7 @@ class Driven:
         Raises subprocess.TimeoutExpired, after killing it, if it does not end in time.
         """
         try:
-            self.process.wait(seconds)
+            self._wait(seconds)
         finally:
             if self.process.poll() is None:
                 self.process.kill()
@@ -72,6 +74,18 @@ class Driven:
         texts = [text.decode(errors="replace") for text in self.texts]
         return Finished(self._command, self.process.returncode, *texts,
                         time.monotonic() - self._started)
+
+    def _wait(self, seconds):
+        """Waits for the process, and learns how much memory it and its children took."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+            if pid:
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+                self.peak_memory = usage.ru_maxrss * 1024
+                return
+            time.sleep(0.002)
+        raise subprocess.TimeoutExpired(self._command, seconds)
 
     def _collect(self):
         for reader in self._readers:

@@ -123,7 +123,7 @@ class BrokenStreams(DrivenTest):
         for name, request in (("freeHValueRefs|freeReferences", b"\x0d" + wire.number(1) + unknown),
                               ("evalIO", b"\x18" + unknown), ("seq", b"\x24" + unknown),
                               ("getClosure", b"\x23" + unknown)):
-            _, done = self.drive(way, request)
+            _, done = self.drive(way, request, wire.RESOLVE_OBJS)
             self.assert_refused(done, name)
 
 
@@ -164,7 +164,8 @@ class BrokenFiles(DrivenTest):
     def test_missing(self, way):
         """A file that is not there."""
         for load in (wire.load_obj, wire.load_archive):
-            _, done = self.drive(way, wire.INIT_LINKER, load("/nowhere/missing.o"))
+            _, done = self.drive(way, wire.INIT_LINKER, load("/nowhere/missing.o"),
+                                 wire.RESOLVE_OBJS)
             self.assert_refused(done, "/nowhere/missing.o")
 
     @for_each(way=STATIC_WAYS)
@@ -176,7 +177,8 @@ class BrokenFiles(DrivenTest):
             path = self.broken("broken.o", data)
             _, done = self.drive(way, wire.INIT_LINKER, wire.load_obj(path), wire.RESOLVE_OBJS)
             self.assert_refused(done, re.escape(str(path)))
-        _, done = self.drive(way, wire.INIT_LINKER, wire.load_obj(self.workspace.cwd))
+        _, done = self.drive(way, wire.INIT_LINKER, wire.load_obj(self.workspace.cwd),
+                             wire.RESOLVE_OBJS)
         self.assert_refused(done, re.escape(str(self.workspace.cwd)))
 
     @for_each(way=STATIC_WAYS)
