@@ -18,6 +18,9 @@ constexpr size_t kBufferSize = 64 << 10;
 // The largest message. It holds at most one message of GHC's, whose lists of short strings take
 // twice as much here as on GHC's wire, and a few words.
 constexpr uint64_t kMaxWords = 2 * ghc::kMessageLimit / sizeof(capnp::word) + 1024;
+// What is allocated because a message says that it is so large. Beyond it, as much again as has
+// arrived.
+constexpr size_t kWordsOnTrust = 1 << 20;
 // The deepest nesting of pointers; twice that of an expression (ghc_messages.cc) and some.
 constexpr int kMaxNesting = 128;
 
@@ -118,9 +121,11 @@ Result<bool> Connection::receiveMessage(capnp::StructSchema root) {
     if (expected > kMaxWords) {
       return Error{"a message of " + std::to_string(expected) + " words is too large"};
     }
-    auto longer = kj::heapArray<capnp::word>(expected);
-    std::copy(words.begin(), words.end(), longer.begin());
-    auto rest = longer.slice(words.size(), expected).asBytes();
+    size_t next = std::min(expected, std::max(kWordsOnTrust, 2 * words.size()));
+    auto longer = kj::heapArray<capnp::word>(next);
+    auto arrived = words.asBytes();
+    std::copy(arrived.begin(), arrived.end(), longer.asBytes().begin());
+    auto rest = longer.slice(words.size(), next).asBytes();
     Result<size_t> got = read(rest.begin(), rest.size());
     if (!got) return got.error();
     if (*got == 0 && words.size() == 0) return false;
@@ -128,8 +133,8 @@ Result<bool> Connection::receiveMessage(capnp::StructSchema root) {
     words = kj::mv(longer);
   }
   try {
-    // No two pointers of a good message lead to the same place, so there is no more to follow than the
-    // message has words.
+    // No two pointers of a good message lead to the same place, so there is no more to follow than
+    // the message has words.
     capnp::FlatArrayMessageReader check(words, {words.size(), kMaxNesting});
     follow(check.getRoot<capnp::DynamicStruct>(root));
     message_ = std::make_unique<Message>(kj::mv(words));

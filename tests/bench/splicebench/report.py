@@ -118,13 +118,13 @@ def verdict_lines(verdicts):
     lines = []
     for verdict in verdicts:
         word = "met   " if verdict.met else "MISSED"
-        lines.append(f"{word} {verdict.what}: {number(verdict.measured, digits=2)} of ghc-iserv's, "
+        lines.append(f"{word} {verdict.what}: {number(verdict.measured, digits=3)} of ghc-iserv's, "
                      f"at most {verdict.limit}")
     return "\n".join(lines)
 
 
 def verdict_rows(verdicts):
-    return [[v.what, "met" if v.met else "**missed**", number(v.measured, digits=2), str(v.limit)]
+    return [[v.what, "met" if v.met else "**missed**", number(v.measured, digits=3), str(v.limit)]
             for v in verdicts]
 
 

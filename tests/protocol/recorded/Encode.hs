@@ -1,7 +1,8 @@
 -- Writes the messages of tests/protocol/request_cases.cc and reply_cases.cc, in the same order, as
 -- GHC's own library encodes them: to requests.bin, replies.bin and questions.bin.
 --
---   ghc -package ghci -package binary -outputdir /tmp/encode -o /tmp/encode/encode Encode.hs
+--   ghc -package ghci -package binary -package template-haskell -package ghc-boot-th \
+--     -outputdir /tmp/encode -o /tmp/encode/encode Encode.hs
 --   /tmp/encode/encode
 module Main (main) where
 

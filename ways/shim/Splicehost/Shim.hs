@@ -1,4 +1,4 @@
-{-# LANGUAGE CPP, GADTs, RankNTypes, ScopedTypeVariables #-}
+{-# LANGUAGE GADTs, MagicHash, RankNTypes, ScopedTypeVariables, UnliftedFFITypes #-}
 -- |
 -- What an interpreter needs of Haskell: evaluation under GHCi's sandbox, Template Haskell's monad,
 -- exceptions as text, and closure inspection. Everything else is C++.
@@ -30,9 +30,11 @@ import Data.Proxy (Proxy (..))
 import Foreign
 import Foreign.C
 import GHC.Desugar (AnnotationWrapper (..))
+import GHC.Exts (Weak#)
 import GHC.IO (unsafeUnmask)
 import GHC.Serialized (deserializeWithData, serializeWithData, toSerialized)
 import GHC.TopHandler (flushStdHandles)
+import GHC.Weak (Weak (..))
 import GHCi.Message
 import GHCi.RemoteTypes
 import GHCi.Run (run)
@@ -119,7 +121,12 @@ asEvaluator :: IO a -> IO a
 asEvaluator action = do
   me <- myThreadId
   _ <- swapMVar evaluating (Just me)
+  Weak weak <- mkWeakThreadId me
+  setTopHandlerThread weak
   action `finally` swapMVar evaluating Nothing
+
+-- | The RTS throws HeapOverflow to this thread, and must know one.
+foreign import ccall unsafe "rts_setMainThread" setTopHandlerThread :: Weak# ThreadId -> IO ()
 
 interrupt :: IO ()
 interrupt = readMVar evaluating >>= mapM_ (`throwTo` UserInterrupt)
