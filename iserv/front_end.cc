@@ -102,7 +102,7 @@ int FrontEnd::run() {
 
 Error FrontEnd::interpreterGone() {
   interpreterGone_ = true;
-  return Error{"while it was busy with: " + (pending_.empty() ? "nothing" : pending_.front().subject)};
+  return Error{"while it was busy with: " + (pending_.empty() ? "starting" : pending_.front().subject)};
 }
 
 // Both sides start at the same time: the answer is awaited when the first request has been read.
@@ -199,7 +199,8 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
   pending.subject = subject(request);
   if (answeredHere(request.which(), reply)) return answer(pending, reply);
   pending_.push_back(std::move(pending));
-  if (!connection_.send(message)) return interpreterGone();
+  // An interpreter that is gone may have said why, in answer to an earlier request.
+  if (!connection_.send(message)) return awaitReplies();
   // GHC does not wait for an answer that has no content, so it is not awaited here either.
   bool waits = ghc::replyKind(request.which()) != schema::Reply::DONE || request.isShutdown();
   if (waits || options_.verbose || pending_.size() >= kMaxSentAhead) return awaitReplies();

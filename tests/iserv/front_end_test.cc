@@ -25,6 +25,9 @@ const std::string kShutdown("\x00", 1);
 const std::string kInitLinker = "\x01";
 const std::string kResolveObjs = "\x0a";
 
+// How a script waits for the front end's first message, of which it takes a part.
+const std::string kTakeHello = "head -c 1 <&3 >/dev/null\n";
+
 template <typename Fill>
 std::string message(Fill fill) {
   capnp::MallocMessageBuilder builder;
@@ -62,7 +65,7 @@ class FrontEndTest : public ::testing::Test {
           bool ghcLeaves = false) {
     FrontEndOptions options;
     options.version = ghc::findVersion("9.0.2");
-    options.program = folder_.write("interpreter", "#!/bin/sh\n" + script + "\n");
+    options.program = folder_.write("interpreter", "#!/bin/sh\n" + kTakeHello + script + "\n");
     options.programName = "interpreter";
     chmod(options.program.c_str(), 0755);
     return run(options, fromGhc, toGhc, ghcLeaves);
@@ -185,6 +188,20 @@ TEST_F(FrontEndTest, SaysWhyARequestFailed) {
   EXPECT_TRUE(has(outcome.said, "member 3 is cut short")) << outcome.said;
   EXPECT_TRUE(has(outcome.said, "loadArchive /x")) << outcome.said;
   EXPECT_EQ(outcome.toGhc, "");
+}
+
+// GHC does not wait for the answer to loadArchive, and neither does the front end: the interpreter
+// may be gone when the next request is sent.
+TEST_F(FrontEndTest, SaysWhyAnEarlierRequestFailed) {
+  std::string failed =
+      message([](FromInterpreter::Builder from) { from.initReply().setFailed("/x: no archive"); });
+  for (const char* delay : {"", "sleep 0.1"}) {
+    Outcome outcome = runAndListen(
+        sends(hello() + failed) + "exec 3>&-; " + delay,
+        std::string("\x05\0\0\0\0\0\0\0\x02/x", 11) + kInitLinker + kInitLinker + kResolveObjs);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_TRUE(has(outcome.said, "/x: no archive")) << outcome.said;
+  }
 }
 
 // Something that was linked to the interpreter, or its shell, prints to the wrong descriptor.
