@@ -1,0 +1,76 @@
+"""A GHC like the one under test, of which some files are missing.
+
+It has its own libdir, made of links to the files of the real one, and its own package database with the
+packages that come with GHC.
+"""
+
+import fnmatch
+import os
+import pathlib
+import subprocess
+
+from support import GHC
+
+PROFILING_FILES = ("*.p_hi", "*.p_o", "*_p.a", "*_debug_p.a", "*_l_p.a", "*_thr_p.a")
+DYNAMIC_FILES = ("*.dyn_hi", "*.so")
+
+
+def _ask(*words):
+    return subprocess.run([GHC, *words], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def make(folder, without=(), bring_libffi=False):
+    """Makes the GHC in a folder that does not exist yet; returns its program.
+
+    `without` are patterns of file names. With `bring_libffi` it has a libffi of its own, as the GHCs of
+    ghcup have. Each run of the program adds a line to `calls` in the folder.
+    """
+    real = pathlib.Path(_ask("--print-libdir")).resolve()
+    folder = pathlib.Path(folder)
+    libdir = folder / "lib"
+    _link_tree(real, libdir, without)
+    _copy_packages(real, libdir)
+    if bring_libffi:
+        _bring_libffi(libdir)
+    subprocess.run([libdir / "bin" / "ghc-pkg", "--global-package-db", libdir / "package.conf.d",
+                    "--no-user-package-db", "recache"], check=True, capture_output=True)
+    program = folder / "bin" / "ghc"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\nexec {real}/bin/ghc -B{libdir} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def calls(program):
+    """How often the GHC has been run."""
+    log = pathlib.Path(program).parents[1] / "calls"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def _link_tree(real, copy, without):
+    for path, folders, files in os.walk(real):
+        here = copy / pathlib.Path(path).relative_to(real)
+        here.mkdir(parents=True)
+        folders[:] = [name for name in folders if name not in ("html", "latex")]
+        for name in files:
+            if not any(fnmatch.fnmatch(name, pattern) for pattern in without):
+                (here / name).symlink_to(pathlib.Path(path) / name)
+    # Debian's is a link, which is not walked.
+    (copy / "package.conf.d").mkdir(exist_ok=True)
+
+
+def _copy_packages(real, copy):
+    for conf in (real / "package.conf.d").glob("*.conf"):
+        text = conf.read_text(encoding="utf-8")
+        if f"{real}/" in text:
+            (copy / "package.conf.d" / conf.name).write_text(text.replace(f"{real}/", f"{copy}/"))
+
+
+def _bring_libffi(libdir):
+    library = subprocess.run(["g++", "-print-file-name=libffi.a"], check=True, capture_output=True, text=True)
+    for name in ("libCffi.a", "libCffi_p.a"):
+        (libdir / "rts" / name).symlink_to(library.stdout.strip())
+    conf = libdir / "package.conf.d" / "rts.conf"
+    text = conf.read_text()
+    assert "HSrts" in text and " ffi" in text, text
+    conf.write_text(text.replace("HSrts", "HSrts Cffi").replace(" ffi", ""))

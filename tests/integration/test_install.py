@@ -1,0 +1,155 @@
+"""`cmake --install`, and building interpreters for another GHC from what it installed."""
+
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+import partial_ghc
+from support import GHC, OURS, WAYS, IntegrationTest
+
+BUILD = pathlib.Path(OURS).parent.parent
+SOURCES = pathlib.Path(__file__).resolve().parents[2]
+NAME = pathlib.Path(OURS).parent.name
+
+SPLICE = "{-# LANGUAGE TemplateHaskell #-}\nmodule Splice where\ntwo :: Int\ntwo = $([| 1 + 1 |])\n"
+
+
+class InstallTest(IntegrationTest):
+    def setUp(self):
+        super().setUp()
+        # Moved after it was installed, so that nothing can work only where it was.
+        first = self.workspace.root / "first-prefix"
+        done = self.workspace.run("cmake", "--install", BUILD, "--prefix", first)
+        self.assertEqual(done.status, 0, done)
+        self.prefix = first.rename(self.workspace.root / "prefix")
+        self.root = self.prefix / "lib" / "splicehost"
+
+    def assert_compiles_splice(self, ghc, iserv, way):
+        self.workspace.write("Splice.hs", SPLICE)
+        done = self.workspace.run(ghc, "-v0", "-fforce-recomp", "-fexternal-interpreter", "-pgmi", iserv,
+                                  *way.flags, "-c", "Splice.hs")
+        self.assertEqual(done.status, 0, done)
+
+    def build(self, *arguments):
+        return self.workspace.run(self.root / "sources" / "ways" / "build-ghc", *arguments, timeout=600)
+
+
+class Installed(InstallTest):
+    def test_works_where_it_was_moved_to(self):
+        flags = self.workspace.run(self.prefix / "bin" / "iservctl", "flags", "--ghc", GHC)
+        iserv = self.root / NAME / "iserv"
+        self.assertEqual(flags.stdout, f"-fexternal-interpreter -pgmi {iserv}\n", flags)
+        for way in WAYS:
+            self.assert_compiles_splice(GHC, iserv, way)
+
+    def test_tells_nothing_of_where_it_was_made(self):
+        places = [BUILD, SOURCES, self.workspace.root / "first-prefix"]
+        pattern = re.compile(b"(%s)[/\\0\\n]" % b"|".join(re.escape(bytes(place)) for place in places))
+        found = {str(path): match for path in self.files()
+                 if (match := pattern.search(path.read_bytes()))}
+        self.assertEqual(found, {})
+
+    def test_has_no_library_paths_but_those_of_ghc(self):
+        libdir = subprocess.run([GHC, "--print-libdir"], check=True, capture_output=True, text=True).stdout
+        for path in self.files():
+            if path.read_bytes()[:4] == b"\x7fELF":
+                dynamic = self.workspace.run("readelf", "-d", path).stdout
+                paths = [line for line in dynamic.splitlines() if "PATH)" in line]
+                self.assertTrue(all(libdir.strip() in line for line in paths), (path, paths))
+
+    def test_has_documents_and_licence(self):
+        documents = self.prefix / "share" / "doc" / "splicehost"
+        for name in ("LICENSE", "design.md", "protocol.md", "iservctl.md", "examples/application/main.cc"):
+            self.assertTrue((documents / name).is_file(), name)
+
+    def test_has_no_links_and_nothing_that_only_a_build_needs(self):
+        for path in self.prefix.rglob("*"):
+            self.assertFalse(path.is_symlink(), path)
+            self.assertFalse(path.name.endswith((".build", ".identity", "CMakeLists.txt")), path)
+
+    def files(self):
+        return [path for path in self.prefix.rglob("*") if path.is_file()]
+
+
+class AnotherGhc(InstallTest):
+    """A GHC that has only the vanilla way, and its own libffi."""
+
+    def setUp(self):
+        super().setUp()
+        self.ghc = partial_ghc.make(self.workspace.root / "ghc", bring_libffi=True,
+                                    without=partial_ghc.PROFILING_FILES + partial_ghc.DYNAMIC_FILES)
+        self.out = self.workspace.root / "out"
+
+    def test_gets_interpreters_for_the_ways_it_has(self):
+        done = self.build("--ghc", self.ghc, "--out", self.out)
+        self.assertEqual(done.status, 0, done)
+        self.assertRegex(done.stderr, r"lacks \S+/Prelude.p_hi: the profiled way is left out")
+        self.assertRegex(done.stderr, r"lacks \S+/Prelude.dyn_hi: the dynamic way is left out")
+        self.assertEqual([line.split()[0] for line in (self.out / "manifest").read_text().splitlines()],
+                         ["ghc-version", "vanilla"])
+        self.assert_compiles_splice(self.ghc, self.out / "iserv", WAYS[0])
+        prof = self.workspace.run(self.out / "iserv-prof", "0", "0")
+        self.assertEqual(prof.status, 1, prof)
+        self.assertIn("there is no interpreter of the profiled way", prof.stderr)
+        self.assert_second_build_does_nothing()
+
+    def assert_second_build_does_nothing(self):
+        """Also after sources were touched: their content counts."""
+        built = (self.out / "interpreter").stat()
+        asked = partial_ghc.calls(self.ghc)
+        self.assertEqual(self.build("--ghc", self.ghc, "--out", self.out).status, 0)
+        # build-ghc asks for the version and the library folder; build-interpreter for nothing.
+        self.assertEqual(partial_ghc.calls(self.ghc) - asked, 2)
+        for source in (self.root / "sources" / "iserv").iterdir():
+            os.utime(source)
+        self.assertEqual(self.build("--ghc", self.ghc, "--out", self.out).status, 0)
+        again = (self.out / "interpreter").stat()
+        self.assertEqual((built.st_ino, built.st_mtime_ns), (again.st_ino, again.st_mtime_ns))
+
+
+class BuildMistakes(InstallTest):
+    def test_are_explained(self):
+        cases = {
+            (): "--ghc is needed",
+            ("--ghc",): "option --ghc needs a value",
+            ("--ghc", "no-such-ghc"): "there is no program no-such-ghc",
+            ("--nonsense", "x"): "unknown option --nonsense",
+            ("--ghc", GHC, "--cxx", "no-such-compiler"): "needs g++ (names of Debian's packages); "
+                                                          "to get it: apt-get install g++",
+            ("--ghc", GHC, "--cxx", self.compiler_without("libcapnp.a")): "apt-get install libcapnp-dev",
+            ("--ghc", GHC, "--cxx", self.compiler_without("libffi.so", "libffi.a")):
+                "apt-get install libffi-dev",
+        }
+        for arguments, text in cases.items():
+            done = self.build("--out", self.workspace.root / "out", *arguments)
+            self.assertEqual(done.status, 1, done)
+            self.assertIn(text, done.stderr, done)
+
+    def test_of_a_ghc_without_any_way(self):
+        ghc = partial_ghc.make(self.workspace.root / "ghc", without=("Prelude.*",))
+        done = self.build("--ghc", ghc, "--out", self.workspace.root / "out")
+        self.assertEqual(done.status, 1, done)
+        self.assertIn("lacks the libraries of every way", done.stderr, done)
+
+    def test_check_builds_nothing(self):
+        files = sorted(self.root.rglob("*"))
+        done = self.build("--check", "--ghc", GHC, "--cxx", self.compiler_without("libkj.a"))
+        self.assertEqual(done.status, 0, done)
+        self.assertEqual(done.stdout, "vanilla\tready\nprofiled\tready\ndynamic\tready\n"
+                                      "tools\tmissing\tlibcapnp-dev\tapt-get install libcapnp-dev\n")
+        self.assertEqual(sorted(self.root.rglob("*")), files)
+
+    def compiler_without(self, *libraries):
+        """A compiler that does not find some libraries."""
+        cases = "".join(f"-print-file-name={name}) echo {name}; exit;; " for name in libraries)
+        name = self.workspace.write("c++-without-" + libraries[0],
+                                    f'#!/bin/sh\ncase "$1" in {cases} esac\nexec g++ "$@"\n')
+        path = self.workspace.cwd / name
+        path.chmod(0o755)
+        return path
+
+
+if __name__ == "__main__":
+    unittest.main()
