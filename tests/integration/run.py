@@ -24,7 +24,6 @@ class Outcome(unittest.TestResult):
     def describe(self):
         """('passed' or 'failed' or 'skipped', explanation)."""
         troubles = [text for _, text in self.failures + self.errors]
-        troubles += [f"passed, but was expected to fail: {test}" for test in self.unexpectedSuccesses]
         if troubles:
             return "failed", "\n".join(troubles)
         if self.skipped:
@@ -79,8 +78,9 @@ def indent(text):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("texts", nargs="*", metavar="text", help="run tests with this in their name")
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("texts", nargs="*", metavar="text", help="part of a test's name")
     parser.add_argument("--ways", help="the ways to test (default: vanilla,profiling,dynamic)")
     parser.add_argument("--jobs", type=int, default=2, help="tests to run at a time (default: 2)")
     parser.add_argument("--list", action="store_true", help="only list the tests")

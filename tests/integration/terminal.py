@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import subprocess
 import termios
 import time
 
@@ -41,7 +42,10 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while self._read(deadline):
             pass
-        return self.process.wait(max(0.1, deadline - time.monotonic()))
+        try:
+            return self.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"no end within {seconds} s; the terminal shows:\n{self.text}")
 
     def close(self):
         os.close(self.fd)

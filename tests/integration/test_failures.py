@@ -65,7 +65,8 @@ FAILURES = (
     Case("file", 'runIO (readFile "no-such-file") >> pure []', ("no-such-file",)),
     Case("exit", "runIO (exitWith (ExitFailure 9))", ("ExitFailure 9",)),
     Case("pattern", "let Just x = Nothing in x", ("Non-exhaustive",)),
-    Case("lazy_error", 'sequence [valD (varP (mkName "x")) (normalB (litE (integerL (error "deep inside")))) []]',
+    Case("lazy_error", 'sequence [valD (varP (mkName "x")) (normalB (litE (integerL '
+         '(error "deep inside")))) []]',
          ("deep inside",)),
     Case("unknown_name", 'reify (mkName "missingThing") >>= const (pure [])', ("missingThing",)),
     Case("ill_typed", '[d|wrong :: Int; wrong = True|]', ("Bool",)),
@@ -91,7 +92,8 @@ EXITS = (
 )
 
 ENDLESS = (
-    Case("allocating", 'runIO (hPutStrLn stderr "begun" >> print (length [1 :: Integer ..])) >> pure []'),
+    Case("allocating", 'runIO (hPutStrLn stderr "begun" >> print (length [1 :: Integer ..]))'
+         ' >> pure []'),
     Case("waiting", 'runIO (hPutStrLn stderr "begun" >> threadDelay 1000000000) >> pure []'),
     Case("in_c", 'runIO (hPutStrLn stderr "begun" >> c_sleep 1000) >> pure []'),
     Case("catching", 'runIO (hPutStrLn stderr "begun" >> forever (threadDelay 1000000000 '

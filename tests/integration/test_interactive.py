@@ -14,7 +14,9 @@ module Spinning where
 import Language.Haskell.TH
 import System.IO
 value :: Int
-value = $(runIO (hPutStrLn stderr "spinning now") >> litE (integerL (fromIntegral (length [1 :: Integer ..]))))
+value = $(do
+  runIO (hPutStrLn stderr "spinning now")
+  litE (integerL (sum [1 ..])))
 """
 
 
@@ -37,20 +39,27 @@ class AtTheTerminal(IntegrationTest):
         terminal.wait_for("\n")
 
     def assert_goes_on(self, terminal):
-        """GHCi is at its prompt, and evaluates."""
+        """GHCi is at its prompt, and evaluates.
+
+        GHC gets each ^C as well and drops what is being typed when it notices: hence the pause.
+        """
+        time.sleep(0.3)
         self.enter(terminal, "6 * 7")
         terminal.wait_for("42\n")
         terminal.wait_for(PROMPT)
 
     def interrupt(self, terminal, statement):
-        """Runs a statement that does not end, presses ^C and waits for the prompt."""
+        """Runs a statement that does not end, presses ^C and waits for the prompt.
+
+        GHC's word "Interrupted." is not waited for: GHC loses it if its own ^C comes late.
+        """
         self.enter(terminal, f'putStrLn "started" >> ({statement})')
         terminal.wait_for("started\n")
         time.sleep(0.3)
         terminal.press_control_c()
-        terminal.wait_for("Interrupted.\n", seconds=5)
-        terminal.wait_for(PROMPT)
+        terminal.wait_for(PROMPT, seconds=5)
         self.assert_goes_on(terminal)
+        self.assertNotIn("*** Exception", terminal.text)
 
     @for_each(way=WAYS)
     def test_interrupt_loop(self, way):
@@ -112,14 +121,14 @@ class AtTheTerminal(IntegrationTest):
         terminal.wait_for("spinning now\n")
         time.sleep(0.3)
         terminal.press_control_c()
-        terminal.wait_for_end(seconds=5)
+        terminal.wait_for_end()
         self.assertIn("ghc-iserv terminated", terminal.text)
 
     @for_each(way=WAYS)
     def test_conversation(self, way):
         """A statement asks, the user answers, and what is printed appears at once."""
         terminal = self.start(way)
-        self.enter(terminal, 'do { putStr "name? "; name <- getLine; putStrLn ("hello, " ++ name) }')
+        self.enter(terminal, 'putStr "name? " >> getLine >>= putStrLn . ("hello, " ++)')
         terminal.wait_for("name? ")
         terminal.type("Größe\n")
         terminal.wait_for("hello, Größe\n")

@@ -20,7 +20,7 @@ KILLS = int(os.environ.get("SPLICEHOST_KILLS", "54"))
 TOOLS = re.compile(r"(gcc|cc1|collect2|as|ld[.\w]*|ar|sh)$")
 """Programs that GHC runs and that end by themselves."""
 
-GHCS_OWN_FILES = re.compile(r"tmp/ghc\d+_\d+(/|$)|work/.*(o|hi)(-boot)?$|home/\.ghc(/|$)")
+GHCS_OWN_FILES = re.compile(r"tmp/ghc\d+_\d+(/|$)|work/.*(o|hi)(-boot)?(\.tmp)?$|home/\.ghc(/|$)")
 """What GHC leaves behind: its temporary folder if it was killed, and what it was to make."""
 
 
@@ -39,7 +39,7 @@ GHCI = ("--interactive", "-v0", "-ignore-dot-ghci")
 ACTIVITIES = (
     Activity("compiling", ("-c", "Lenses.hs", "-fforce-recomp"), "", 1.0),
     Activity("evaluating", GHCI, "print (length [1 :: Integer ..])\n", 1.2),
-    Activity("idle", GHCI, "import Control.Concurrent\n_ <- forkIO (threadDelay 100000000)\n", 1.2),
+    Activity("idle", GHCI, "import Control.Concurrent\n_ <- forkIO (threadDelay 100000000)\n", 2.0),
 )
 
 VICTIMS = ("ghc", "front_end", "interpreter")
@@ -54,10 +54,20 @@ class Kill(IntegrationTest):
     @for_each(way=WAYS)
     def test(self, victim, activity, way):
         self.workspace.copy_modules("lens")
+        self.assert_works(activity, way)
         moments = random.Random(f"{victim} {activity.name} {way.name}")
-        for _ in range(-(-KILLS // (len(VICTIMS) * len(ACTIVITIES) * len(WAYS)))):
-            while not self.kill_once(victim, activity, way, moments.uniform(0, activity.seconds)):
-                pass
+        wanted = -(-KILLS // (len(VICTIMS) * len(ACTIVITIES) * len(WAYS)))
+        for _ in range(20 * wanted):
+            wanted -= self.kill_once(victim, activity, way, moments.uniform(0, activity.seconds))
+            if wanted == 0:
+                return
+        self.fail(f"GHC was mostly done before its {victim} could be killed")
+
+    def assert_works(self, activity, way):
+        """Undisturbed, the same GHC does its work: so a kill does disturb something."""
+        done = self.workspace.ghc(OURS, *way.flags, *activity.arguments, stdin="6 * 7\n")
+        self.assertEqual(done.status, 0, done)
+        self.assertEqual(done.stdout, "42\n" if activity.typed else "", done)
 
     def kill_once(self, victim, activity, way, delay):
         """One kill after the delay, and what must follow; False if GHC was done before it."""
@@ -103,9 +113,11 @@ class Kill(IntegrationTest):
         return found
 
     def ours(self, process):
-        """Processes started by GHC that are none of its tools: {pid: command line}."""
+        """Processes started by GHC that run neither GHC, still, nor a tool: {pid: command line}."""
+        ghc = program(process.pid)
         return {pid: command for pid, command in self.workspace.processes().items()
-                if pid != process.pid and not TOOLS.search(program(pid))}
+                if pid != process.pid and program(pid) not in (ghc, "")
+                and not TOOLS.search(program(pid))}
 
     def assert_nothing_of_ours(self, process, what):
         deadline = time.monotonic() + 1

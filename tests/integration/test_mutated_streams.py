@@ -81,7 +81,8 @@ class MutatedStreams(IntegrationTest):
         file = self.workspace.root / "recorded.json"
         recorder = self.workspace.root / "recorder"
         script = pathlib.Path(f"{recorder}{way.suffix}")
-        script.write_text(f'#!/bin/sh\nexec {sys.executable} {RECORDER} {OURS}{way.suffix} {file} "$@"\n')
+        command = f"{sys.executable} {RECORDER} {OURS}{way.suffix} {file}"
+        script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         script.chmod(0o755)
         done = getattr(self, f"run_{subject}")(external(recorder), way)
         self.assertEqual(done.status, 0, done)

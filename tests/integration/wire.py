@@ -34,7 +34,3 @@ def load_obj(path):
 def create_bcos(*lists):
     """Each argument is an encoded list of byte code objects."""
     return b"\x0c" + number(len(lists)) + b"".join(number(len(data)) + data for data in lists)
-
-
-def malloc_data(data):
-    return b"\x0e" + number(len(data)) + data
