@@ -102,7 +102,8 @@ int FrontEnd::run() {
 
 Error FrontEnd::interpreterGone() {
   interpreterGone_ = true;
-  return Error{"while it was busy with: " + (pending_.empty() ? "starting" : pending_.front().subject)};
+  if (!pending_.empty()) return Error{"while it was busy with: " + pending_.front().subject};
+  return Error{greeted_ ? "while it was idle" : "while it was starting"};
 }
 
 // Both sides start at the same time: the answer is awaited when the first request has been read.
@@ -153,10 +154,34 @@ void FrontEnd::readSome(uint64_t atLeast) {
   }
 }
 
+// Waits for GHC's next message. Meanwhile takes the replies that nobody waits for, and notices if the
+// interpreter goes: nobody may need it for a long time, and it should not leave this process behind.
+Status FrontEnd::waitForGhc() {
+  for (;;) {
+    if (!connection_.buffered()) {
+      pollfd fds[] = {{options_.readFd, POLLIN, 0}, {connection_.fd(), POLLIN, 0}};
+      if (poll(fds, 2, -1) < 0) continue;  // a signal
+      if (fds[0].revents != 0) return Done{};
+    }
+    if (!greeted_) {
+      if (Status greeting = awaitGreeting(); !greeting) return greeting;
+    } else if (pending_.empty()) {
+      return interpreterGone();
+    } else {
+      Result<Next> next = awaitReply(pending_.front());
+      if (!next) return next.error();
+      pending_.pop_front();
+    }
+  }
+}
+
 // Decodes the next message from GHC, reading as much as it takes.
 Result<FrontEnd::Next> FrontEnd::readMessage(size_t* size, schema::Request::Builder request) {
   for (uint64_t missing = incoming_.unread().empty() ? 1 : 0;;) {
-    if (missing > 0) readSome(missing);
+    if (missing > 0) {
+      if (Status waited = waitForGhc(); !waited) return waited.error();
+      readSome(missing);
+    }
     auto decoded = ghc::decodeRequest(*options_.version, incoming_.unread(), request);
     if (!decoded) {
       return decoded.error().within("GHC's message " + std::to_string(messages_));

@@ -50,6 +50,7 @@ class FrontEnd {
   Status awaitGreeting();
   Result<Next> relayOne();
   Result<Next> readMessage(size_t* size, schema::Request::Builder request);
+  Status waitForGhc();
   void readSome(uint64_t atLeast);
   Result<Next> carryOut(schema::Request::Reader request, capnp::MessageBuilder& message);
   // A request that the interpreter has not answered yet.

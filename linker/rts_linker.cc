@@ -70,12 +70,16 @@ Status RtsLinker::loadObject(const std::string& file) {
   }
   if (Status check = checkLoadableObject(file); !check) return check;
   RtsLock lock;
+  if (!objects_.insert(file).second && !unloadObj(const_cast<char*>(file.c_str()))) {
+    return failed(file, "unload the old version of");
+  }
   if (!loadObj(const_cast<char*>(file.c_str()))) return failed(file, "load");
   return Done{};
 }
 
 Status RtsLinker::unload(const std::string& file) {
   if (skipped_.erase(file) > 0) return Done{};
+  objects_.erase(file);
   RtsLock lock;
   if (!unloadObj(const_cast<char*>(file.c_str()))) return failed(file, "unload");
   return Done{};

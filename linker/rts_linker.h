@@ -48,6 +48,9 @@ class RtsLinker {
   // The system linker's message on failure.
   std::optional<std::string> loadSharedObject(const std::string& file);
   Status loadArchive(const std::string& file);
+  // Loads an object. One that was loaded from the same path before is replaced: GHC asks again only
+  // when it has forgotten the old one. (A dynamically linked GHC does not ask for unloading, whatever
+  // the interpreter is; GHC.Runtime.Linker, unload_wkr, 9.0.2.)
   Status loadObject(const std::string& file);
   Status unload(const std::string& file);
   // False if a symbol is missing.
@@ -58,6 +61,7 @@ class RtsLinker {
 
   std::span<const BootLibrary> bootLibraries_;
   std::unordered_set<std::string> skipped_;
+  std::unordered_set<std::string> objects_;
   std::unordered_set<uint64_t> addresses_;
 };
 

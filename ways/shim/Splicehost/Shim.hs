@@ -66,7 +66,7 @@ splicehost_run bytes size resultBytes resultSize = uninterruptibleMask_ $ do
   message <- B.packCStringLen (castPtr bytes, fromIntegral size)
   outcome <- try (asEvaluator (carryOut (runGet getMessage (LB.fromStrict message))))
   (status, result) <- case outcome of
-    Right answer -> return (0, LB.toStrict answer)
+    Right answer -> return (0, answer)
     Left e -> (,) 1 . LB.toStrict . LB.drop 8 . runPut . put <$> exceptionText e
   B.unsafeUseAsCStringLen result $ \(source, n) -> do
     target <- mallocBytes (max 1 n)
@@ -82,7 +82,7 @@ splicehost_flush = flushStdHandles
 -- Messages ----------------------------------------------------------------------------------------
 
 -- | Runs in 'uninterruptibleMask', as "GHCi.Run" expects.
-carryOut :: Msg -> IO LB.ByteString
+carryOut :: Msg -> IO B.ByteString
 carryOut (Msg message) = case message of
   RunTH state splice kind at -> spliceResult (runSplice state splice kind at)
   RunModFinalizers state finalizers -> spliceResult (runFinalizers state finalizers)
@@ -92,23 +92,35 @@ carryOut (Msg message) = case message of
     mapM_ (noteReference . referenceWord) (toList closure)
     encoded closure
   -- GHCi.Run lets ^C reach a statement only through its sandbox thread.
-  EvalStmt options _ | not (useSandboxThread options) ->
-    encoded =<< unmasked (EvalComplete 0) (run message)
-  EvalString _ -> encoded =<< unmasked id (run message)
-  EvalStringToString _ _ -> encoded =<< unmasked id (run message)
-  EvalIO _ -> encoded =<< unmasked id (run message)
+  EvalStmt options _
+    | useSandboxThread options -> evaluation (EvalComplete 0) (run message)
+    | otherwise -> evaluation (EvalComplete 0) (unsafeUnmask (run message))
+  ResumeStmt _ _ -> evaluation (EvalComplete 0) (run message)
+  Seq _ -> evaluation (EvalComplete 0) (run message)
+  ResumeSeq _ -> evaluation (EvalComplete 0) (run message)
+  EvalString _ -> evaluation id (unsafeUnmask (run message))
+  EvalStringToString _ _ -> evaluation id (unsafeUnmask (run message))
+  EvalIO _ -> evaluation id (unsafeUnmask (run message))
   _ -> run message >>= encoded
 
 -- | A reference as the number that stands for it on the wire ("GHCi.RemoteTypes" hides it).
 referenceWord :: RemoteRef a -> Word64
 referenceWord = runGet get . runPut . put
 
-encoded :: Binary a => a -> IO LB.ByteString
-encoded = return . runPut . put
+encoded :: Binary a => a -> IO B.ByteString
+encoded = strictly . put
 
-unmasked :: (EvalResult a -> b) -> IO b -> IO b
-unmasked result action =
-  unsafeUnmask action `catch` (return . result . EvalException . toSerializableException)
+-- | Encoding evaluates a value, so that no error lurks in it.
+strictly :: Put -> IO B.ByteString
+strictly = evaluate . LB.toStrict . runPut
+
+-- | An answer that can be an exception. One that is thrown by showing another takes its place.
+evaluation :: Binary a => (EvalResult r -> a) -> IO a -> IO B.ByteString
+evaluation answer action = (action >>= unsafeUnmask . encoded) `catch` \e -> do
+  exception <- case toSerializableException e of
+    EOtherException _ -> EOtherException <$> exceptionText e
+    simple -> return simple
+  encoded (answer (EvalException exception))
 
 -- Interrupts --------------------------------------------------------------------------------------
 
@@ -244,7 +256,7 @@ getPersistent = Splice $ \state ->
   (fromDynamic <=< M.lookup (typeRep (Proxy :: Proxy a))) . persistent <$> readIORef state
 
 -- | Runs Template Haskell code and encodes how it ended.
-spliceResult :: Binary a => IO a -> IO LB.ByteString
+spliceResult :: Binary a => IO a -> IO B.ByteString
 spliceResult action = do
   outcome <- try (unsafeUnmask action)
   hFlush stdout `catch` \(_ :: IOException) -> return ()
@@ -276,9 +288,6 @@ runSplice stateRef codeRef kind at = do
       restoringState state $ do
         modifyIORef' state $ \s -> s { location = at }
         runIn (TH.runQ code) state >>= strictly . put
-    -- Encoding evaluates the result, so that no error lurks in it.
-    strictly :: Put -> IO B.ByteString
-    strictly = evaluate . LB.toStrict . runPut
 
 runFinalizers :: RemoteRef (IORef QState) -> [RemoteRef (TH.Q ())] -> IO ()
 runFinalizers stateRef finalizerRefs = do
