@@ -133,9 +133,10 @@ Result<bool> Connection::receiveMessage(capnp::StructSchema root) {
     words = kj::mv(longer);
   }
   try {
-    // No two pointers of a good message lead to the same place, so there is no more to follow than
-    // the message has words.
-    capnp::FlatArrayMessageReader check(words, {words.size(), kMaxNesting});
+    // No two pointers of a good message lead to the same place, so there is little more to follow
+    // than the message has words: a pointer from one segment to another counts twice, once for
+    // asking whether it is there.
+    capnp::FlatArrayMessageReader check(words, {2 * words.size(), kMaxNesting});
     follow(check.getRoot<capnp::DynamicStruct>(root));
     message_ = std::make_unique<Message>(kj::mv(words));
   } catch (const kj::Exception& e) {

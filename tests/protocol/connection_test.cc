@@ -110,6 +110,25 @@ TEST_F(ConnectionTest, CarriesAnExpressionOfTheGreatestDepth) {
   EXPECT_STREQ(kj::str((*received)->getRequest()).cStr(), kj::str(request.asReader()).cStr());
 }
 
+// Such a message has many segments and many pointers between them.
+TEST_F(ConnectionTest, CarriesThousandsOfCostCentres) {
+  constexpr uint32_t kCentres = 5000;
+  capnp::MallocMessageBuilder message;
+  auto centres =
+      message.initRoot<ToInterpreter>().initRequest().initMkCostCentres().initCentres(kCentres);
+  for (uint32_t i = 0; i < kCentres; ++i) {
+    centres[i].setName("name" + std::to_string(i));
+    centres[i].setSourceSpan("Module.hs:1:1-" + std::to_string(i));
+  }
+  Connection theirs = takeTheirs();
+  std::thread sender([&] { EXPECT_TRUE(theirs.send(message)); });
+  auto received = ours_->receive<ToInterpreter>();
+  sender.join();
+  ASSERT_TRUE(received) << received.error().message;
+  ASSERT_TRUE(*received);
+  EXPECT_EQ((*received)->getRequest().getMkCostCentres().getCentres().size(), kCentres);
+}
+
 TEST_F(ConnectionTest, CarriesManyMegabytes) {
   constexpr size_t kSize = 20 << 20;
   constexpr int kChunks = 3;
