@@ -1,50 +1,65 @@
+#include "iserv/rts_lock.h"
+//
 #include "iserv/evaluator.h"
 
 #include <HsFFI.h>
 
 #include <cstdio>
-#include <cstdlib>
-
-#include "protocol/ghc_messages.h"
 
 // Defined in Haskell (ways/shim/Splicehost/Shim.hs).
 extern "C" {
-void splicehost_prepare(void);
-HsInt32 splicehost_run(HsPtr bytes, HsWord64 size, HsPtr resultBytes, HsPtr resultSize);
-void splicehost_flush(void);
+void splicehost_evaluate_all(void);
+HsStablePtr splicehost_forked(void);
 }
 
 namespace splicehost {
 
 namespace {
 
-// The one global that calls from Haskell force.
-ThChannel* channelOfProcess = nullptr;
+// The two globals that calls from Haskell force.
+Evaluations* evaluationsOfProcess = nullptr;
+ForkedProcess* forkedProcess = nullptr;
 
 }  // namespace
 
 extern "C" {
 
+const uint8_t* splicehost_next(size_t* size) {
+  std::optional<ghc::Bytes> message = evaluationsOfProcess->next();
+  if (!message) return nullptr;
+  *size = message->size();
+  return reinterpret_cast<const uint8_t*>(message->data());
+}
+
+void splicehost_evaluated(int32_t good, const uint8_t* bytes, size_t size) {
+  // What was printed through C belongs before what GHC prints next.
+  std::fflush(nullptr);
+  evaluationsOfProcess->evaluated(good != 0, {reinterpret_cast<const std::byte*>(bytes), size});
+}
+
 void splicehost_th_request(const uint8_t* bytes, size_t size) {
-  channelOfProcess->request({reinterpret_cast<const std::byte*>(bytes), size});
+  evaluationsOfProcess->request({reinterpret_cast<const std::byte*>(bytes), size});
 }
 
 const uint8_t* splicehost_th_answer(size_t* size) {
-  ghc::Bytes piece = channelOfProcess->answer();
+  ghc::Bytes piece = evaluationsOfProcess->answer();
   *size = piece.size();
   return reinterpret_cast<const uint8_t*>(piece.data());
 }
 
-void splicehost_note_reference(uint64_t reference) { channelOfProcess->noteReference(reference); }
+void splicehost_note_reference(uint64_t reference) {
+  evaluationsOfProcess->noteReference(reference);
 }
 
-Evaluator::Evaluator(const ghc::Version& version, ThChannel& channel) : version_(version) {
-  channelOfProcess = &channel;
+void splicehost_prepare_forked(void) { evaluationsOfProcess = &forkedProcess->prepare(); }
+
+void splicehost_end_forked(void) {
+  std::fflush(nullptr);
+  forkedProcess->end();
+}
 }
 
-Evaluator::~Evaluator() { channelOfProcess = nullptr; }
-
-bool Evaluator::carriesOut(schema::Request::Which which) {
+bool needsEvaluation(schema::Request::Which which) {
   switch (which) {
     case schema::Request::EVAL_STMT:
     case schema::Request::RESUME_STMT:
@@ -65,30 +80,16 @@ bool Evaluator::carriesOut(schema::Request::Which which) {
   }
 }
 
-Status Evaluator::run(schema::Request::Reader request, schema::Reply::Builder reply) {
-  if (!prepared_) {
-    prepared_ = true;
-    splicehost_prepare();
-  }
-  // Template Haskell code receives further messages, which end the life of this one.
-  auto which = request.which();
-  ghc::Writer message;
-  ghc::encodeRequest(version_, request, message);
-
-  std::byte* bytes = nullptr;
-  size_t size = 0;
-  int status = splicehost_run(const_cast<std::byte*>(message.bytes().data()),
-                              message.bytes().size(), &bytes, &size);
-  std::unique_ptr<std::byte, decltype(&std::free)> owner(bytes, &std::free);
-  if (status != 0) return Error{std::string(reinterpret_cast<char*>(bytes), size)};
-  // What was printed through C belongs before what GHC prints next.
+void evaluateAll(Evaluations& evaluations) {
+  evaluationsOfProcess = &evaluations;
+  splicehost_evaluate_all();
   std::fflush(nullptr);
-  return ghc::decodeReply(version_, which, {bytes, size}, reply);
 }
 
-void Evaluator::flush() {
-  if (prepared_) splicehost_flush();
-  std::fflush(nullptr);
+pid_t forkEvaluator(ForkedProcess& process) {
+  static const HsStablePtr action = splicehost_forked();
+  forkedProcess = &process;
+  return forkProcess(static_cast<HsStablePtr*>(action));
 }
 
 }  // namespace splicehost

@@ -1,24 +1,32 @@
-// The Haskell shim (ways/shim) as C++ sees it: carries out the messages that need Haskell.
+// The Haskell shim (ways/shim) as C++ sees it: one Haskell thread that evaluates what it is given.
+//
+// The thread asks for the next message, so that everything that a session evaluates is evaluated by one
+// thread: code can keep its thread id, and interrupts know where to go.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
-#include <functional>
-#include <memory>
-#include <vector>
+#include <optional>
 
 #include "protocol/ghc_binary.h"
-#include "protocol/ghc_versions.h"
 #include "protocol/interpreter.capnp.h"
-#include "protocol/result.h"
 
 namespace splicehost {
 
-// How running Template Haskell code reaches the compiler. A failure of either is the end of the
-// process: there is nobody left to run code for.
-class ThChannel {
+// What the evaluating thread and the code that it runs ask for. The thread is inside one of these
+// functions whenever it does not run Haskell, and none may throw.
+class Evaluations {
  public:
-  virtual ~ThChannel() = default;
-  // Sends a question, a complete THMessage.
+  virtual ~Evaluations() = default;
+
+  // The next message to carry out, in GHC's encoding, all of whose references are good. Nothing if
+  // there will be none. Valid until the next call.
+  virtual std::optional<ghc::Bytes> next() = 0;
+  // How it ended: GHC's encoding of the answer, or (`good` is false) text that says why the shim failed.
+  virtual void evaluated(bool good, ghc::Bytes result) = 0;
+
+  // Running Template Haskell code has a question for the compiler, a complete THMessage.
   virtual void request(ghc::Bytes message) = 0;
   // Waits for the next piece of the answer, which is valid until the next call.
   virtual ghc::Bytes answer() = 0;
@@ -26,28 +34,23 @@ class ThChannel {
   virtual void noteReference(uint64_t reference) = 0;
 };
 
-// There is one in a process, since the functions that Haskell calls have no place for an object.
-class Evaluator {
- public:
-  // `channel` must outlive the evaluator.
-  Evaluator(const ghc::Version& version, ThChannel& channel);
-  ~Evaluator();
-  Evaluator(const Evaluator&) = delete;
-  Evaluator& operator=(const Evaluator&) = delete;
+// Whether requests of this kind are for the evaluating thread.
+bool needsEvaluation(schema::Request::Which which);
 
-  // Whether requests of this kind are the evaluator's.
-  static bool carriesOut(schema::Request::Which which);
+// Makes the calling thread a Haskell thread and evaluates until there is nothing more; then writes out
+// what evaluated code has left in the buffers of standard output.
+void evaluateAll(Evaluations& evaluations);
 
-  // Runs Haskell code. Fails if the shim itself fails; what goes wrong in the code that it runs is part
-  // of the reply. All references in the request must be good.
-  Status run(schema::Request::Reader request, schema::Reply::Builder reply);
+// Forks this process, which must not have run any Haskell code but the RTS's own. In the child a Haskell
+// thread calls `prepare`, then evaluates all that is asked for by what it returned, then calls `end`.
+// The result is the child's process id, or -1.
+struct ForkedProcess {
+  virtual Evaluations& prepare() = 0;
+  [[noreturn]] virtual void end() = 0;
 
-  // Writes out what evaluated code has left in the buffers of Haskell's and C's standard output.
-  void flush();
-
- private:
-  const ghc::Version& version_;
-  bool prepared_ = false;
+ protected:
+  ~ForkedProcess() = default;
 };
+pid_t forkEvaluator(ForkedProcess& process);
 
 }  // namespace splicehost

@@ -7,12 +7,12 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 
 #include "bytecode/format.h"
+#include "iserv/arena.h"
 #include "iserv/crash_report.h"
-#include "iserv/hangup_watch.h"
 #include "iserv/session.h"
+#include "iserv/zygote.h"
 
 // Written by ways/build-interpreter: kGhcVersion, kWay, kBuildIdentity and kBootLibraries.
 #include "interpreter_build.inc"
@@ -24,7 +24,8 @@ namespace {
 int usage(const char* program) {
   std::fprintf(stderr,
                "usage: %s --fd N [+RTS OPTIONS]\n"
-               "The interpreter of GHC %.*s, %s way. It is started by a front end; see iserv --help.\n",
+               "The interpreter of GHC %.*s, %s way. It is started by a front end (see iserv --help), or\n"
+               "with --zygote N by the broker.\n",
                program, static_cast<int>(kGhcVersion.size()), kGhcVersion.data(),
                kj::str(kWay).cStr());
   return 2;
@@ -35,9 +36,9 @@ int complain(const Error& error) {
   return 1;
 }
 
-// The number behind --fd, or -1.
-int socketOf(int argc, char* argv[]) {
-  if (argc < 3 || std::strcmp(argv[1], "--fd") != 0) return -1;
+// The number behind this option, which comes first, or -1.
+int socketOf(int argc, char* argv[], const char* option) {
+  if (argc < 3 || std::strcmp(argv[1], option) != 0) return -1;
   int fd = -1;
   const char* end = argv[2] + std::strlen(argv[2]);
   auto [rest, error] = std::from_chars(argv[2], end, fd);
@@ -51,12 +52,19 @@ bool hasRtsOptions(int argc, char* argv[]) {
   return std::getenv("GHCRTS") != nullptr;
 }
 
+void endProcess(Session& session) {
+  Status status = session.end();
+  _exit(status ? 0 : complain(status.error()));
+}
+
 void startRts(int* argc, char*** argv, std::span<const ExportedSymbol> symbols) {
   RtsConfig config = defaultRtsConfig;
   config.rts_opts_enabled = RtsOptsAll;
   // Interpreted code can refer to any top-level thunk of the program at any time.
   config.keep_cafs = 1;
   hs_init_ghc(argc, argv, config);
+  // Interpreted code is given no arguments.
+  setProgArgv(1, *argv);
   // As long as nothing is evaluated there is nothing to interrupt, and the RTS would end the process.
   // The evaluator installs its own handlers.
   signal(SIGINT, SIG_IGN);
@@ -73,23 +81,30 @@ void startRts(int* argc, char*** argv, std::span<const ExportedSymbol> symbols) 
 }  // namespace
 
 int runInterpreter(int argc, char* argv[], std::span<const ExportedSymbol> symbols) {
-  int fd = socketOf(argc, argv);
-  if (fd < 0) return usage(argv[0]);
-  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  int client = socketOf(argc, argv, "--fd");
+  int broker = socketOf(argc, argv, "--zygote");
+  if (client < 0 && broker < 0) return usage(argv[0]);
+  kj::AutoCloseFd socket(client >= 0 ? client : broker);
+  fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
   bool reports = hasRtsOptions(argc, argv);
 
-  auto watch = std::make_unique<HangupWatch>(fd);
+  reserveArena();
   startRts(&argc, &argv, symbols);
   installCrashReport();
 
   const InterpreterBuild build{ghc::findVersion(kGhcVersion), bytecode::findFormat(kGhcVersion),
                                kWay, kBuildIdentity, kBootLibraries};
-  Connection connection{kj::AutoCloseFd(fd)};
-  Session session(build, connection);
-  Status status = session.greet();
-  if (status) status = session.serve();
-  // The client has been told; from here on its going is no reason to stop short.
-  watch.reset();
+  if (broker >= 0) {
+    Zygote zygote(build, kj::mv(socket), &endProcess);
+    Session& session = zygote.takeOrders();
+    evaluateAll(session);
+    endProcess(session);
+  }
+  Session session(build);
+  session.connect(kj::mv(socket));
+  if (Status greeted = session.greet(); !greeted) return complain(greeted.error());
+  evaluateAll(session);
+  Status status = session.end();
   if (!status) return complain(status.error());
   // Ending the RTS collects the whole heap once more, for nothing, unless it has a report to write.
   if (reports) hs_exit();

@@ -1,5 +1,6 @@
 #include "iserv/session.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <bit>
@@ -11,6 +12,7 @@
 #include "bytecode/allocate.h"
 #include "bytecode/constructor_info.h"
 #include "bytecode/verify.h"
+#include "iserv/arena.h"
 #include "protocol/ghc_messages.h"
 
 namespace splicehost {
@@ -48,6 +50,15 @@ Status done(Status status, Setter set) {
   return status;
 }
 
+// As the client's starter had it; but the RTS handles some signals itself.
+void ignoreSignals(uint64_t ignored) {
+  for (int number = 1; number <= 64; ++number) {
+    struct sigaction current;
+    if (((ignored >> (number - 1)) & 1) == 0 || sigaction(number, nullptr, &current) != 0) continue;
+    if (current.sa_handler == SIG_DFL) signal(number, SIG_IGN);
+  }
+}
+
 // Why these two do not fit, or an empty string.
 std::string mismatch(const InterpreterBuild& build, schema::ClientHello::Reader client) {
   auto differ = [](const char* what, const std::string& theirs, const std::string& ours) {
@@ -72,31 +83,32 @@ std::string mismatch(const InterpreterBuild& build, schema::ClientHello::Reader 
 
 }  // namespace
 
-Session::Session(const InterpreterBuild& build, Connection& connection)
-    : build_(build),
-      connection_(connection),
-      linker_(build.bootLibraries),
-      evaluator_(*build.version, *this) {}
+void Session::connect(kj::AutoCloseFd socket) {
+  watch_.emplace(socket.get());
+  connection_.emplace(kj::mv(socket));
+}
 
 Result<schema::ToInterpreter::Reader> Session::receive() {
-  auto message = connection_.receive<schema::ToInterpreter>();
+  auto message = connection_->receive<schema::ToInterpreter>();
   if (!message) return message.error();
   // The client has hung up without a shutdown: there is nobody to tell, and nothing is left to do.
   if (!*message) _exit(0);
   return **message;
 }
 
-Status Session::greet() {
+Status Session::greet(Status status) {
   auto message = receive();
   if (!message) return message.error();
   if (!message->isHello()) return Error{"the client's first message is not a hello"};
-  std::string reason = mismatch(build_, message->getHello());
+  std::string reason =
+      status ? mismatch(build_, message->getHello()) : std::string(status.error().message);
+  ignoreSignals(message->getHello().getIgnoredSignals());
 
   capnp::MallocMessageBuilder builder;
   auto hello = builder.initRoot<schema::FromInterpreter>().initHello();
   if (!reason.empty()) {
     hello.setRefused(reason);
-    if (Status sent = connection_.send(builder); !sent) return sent;
+    if (Status sent = connection_->send(builder); !sent) return sent;
     return Error{reason};
   }
   auto description = hello.initAccepted();
@@ -107,34 +119,75 @@ Status Session::greet() {
   description.setProcessId(static_cast<uint32_t>(getpid()));
   description.setWordBits(sizeof(void*) * 8);
   description.setBigEndian(std::endian::native == std::endian::big);
-  return connection_.send(builder);
+  return connection_->send(builder);
 }
 
-Status Session::serve() {
-  for (;;) {
+std::optional<ghc::Bytes> Session::next() {
+  while (status_) {
     auto message = receive();
-    if (!message) return message.error();
-    if (!message->isRequest()) return Error{"the client sent something that is not a request"};
+    if (!message) {
+      status_ = message.error();
+      break;
+    }
+    if (!message->isRequest()) {
+      status_ = Error{"the client sent something that is not a request"};
+      break;
+    }
     auto request = message->getRequest();
-    bool last = request.isShutdown();
+    if (request.isShutdown()) break;
 
+    Status status = Done{};
+    if (needsEvaluation(request.which())) {
+      status = checkReferences(request);
+      if (status) {
+        evaluating_ = request.which();
+        evaluation_ = ghc::Writer();
+        ghc::encodeRequest(*build_.version, request, evaluation_);
+        return evaluation_.bytes();
+      }
+    }
     capnp::MallocMessageBuilder builder;
     auto reply = builder.initRoot<schema::FromInterpreter>().initReply();
-    Status status = carryOut(request, reply);
-    if (!status) reply.setFailed(status.error().message);
-    if (last) evaluator_.flush();
-    if (Status sent = connection_.send(builder); !sent) return sent;
-    if (!status || last) return status;
+    if (status) status = carryOut(request, reply);
+    status_ = send(builder, reply, status);
   }
+  return std::nullopt;
+}
+
+void Session::evaluated(bool good, ghc::Bytes result) {
+  capnp::MallocMessageBuilder builder;
+  auto reply = builder.initRoot<schema::FromInterpreter>().initReply();
+  Status status = Done{};
+  if (good) {
+    status = ghc::decodeReply(*build_.version, evaluating_, result, reply);
+  } else {
+    status = Error{std::string(reinterpret_cast<const char*>(result.data()), result.size())};
+  }
+  if (status) noteReferences(reply.asReader());
+  status_ = send(builder, reply, status);
+}
+
+// Sends a reply, or that the request could not be carried out.
+Status Session::send(capnp::MessageBuilder& builder, schema::Reply::Builder reply, Status status) {
+  if (!status) reply.setFailed(status.error().message);
+  if (Status sent = connection_->send(builder); !sent) return sent;
+  return status;
+}
+
+Status Session::end() {
+  if (status_) {
+    capnp::MallocMessageBuilder builder;
+    builder.initRoot<schema::FromInterpreter>().initReply().setDone();
+    status_ = connection_->send(builder);
+  }
+  // The client has been told; from here on its going is no reason to stop short.
+  watch_.reset();
+  return status_;
 }
 
 Status Session::carryOut(schema::Request::Reader request, schema::Reply::Builder reply) {
   auto setDone = [&] { reply.setDone(); };
-  if (Evaluator::carriesOut(request.which())) return evaluate(request, reply);
   switch (request.which()) {
-    case schema::Request::SHUTDOWN:
-      reply.setDone();
-      return Done{};
     case schema::Request::RTS_REVERT_CAFS: {
       RtsLock lock;
       revertCAFs();
@@ -224,6 +277,10 @@ Status Session::carryOut(schema::Request::Reader request, schema::Reply::Builder
       return breakpoint(request.getEnableBreakpoint(), true, reply);
     case schema::Request::BREAKPOINT_STATUS:
       return breakpoint(request.getBreakpointStatus(), false, reply);
+    case schema::Request::PLACE_DATA:
+      return done(placeInArena(request.getPlaceData().getAddress(),
+                               bytesOf(request.getPlaceData().getData())),
+                  setDone);
     default:
       return Error{"request " + std::to_string(request.which()) + " is not known"};
   }
@@ -419,13 +476,6 @@ Status Session::checkReferences(schema::Request::Reader request) const {
   }
 }
 
-Status Session::evaluate(schema::Request::Reader request, schema::Reply::Builder reply) {
-  if (Status good = checkReferences(request); !good) return good;
-  Status status = evaluator_.run(request, reply);
-  if (status) noteReferences(reply.asReader());
-  return status;
-}
-
 void Session::noteReferences(schema::Reply::Reader reply) {
   if (reply.isPointer()) references_.note(reply.getPointer());
   if (reply.isMaybePointer() && reply.getMaybePointer().isPointer()) {
@@ -453,7 +503,7 @@ void Session::request(ghc::Bytes message) {
   builder.initRoot<schema::FromInterpreter>().setThRequest(
       {reinterpret_cast<const capnp::byte*>(message.data()), message.size()});
   // A client that is gone has no use for the rest of the splice.
-  if (!connection_.send(builder)) _exit(0);
+  if (!connection_->send(builder)) _exit(0);
 }
 
 ghc::Bytes Session::answer() {

@@ -1,6 +1,7 @@
 // One client's dialogue with this interpreter: receives requests, carries them out, replies.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "bytecode/format.h"
 #include "bytecode/foreign_call.h"
 #include "iserv/evaluator.h"
+#include "iserv/hangup_watch.h"
 #include "iserv/references.h"
 #include "linker/rts_linker.h"
 #include "protocol/connection.h"
@@ -25,19 +27,30 @@ struct InterpreterBuild {
   std::span<const linker::BootLibrary> bootLibraries;
 };
 
-class Session final : private ThChannel {
+class Session final : public Evaluations {
  public:
-  // Both must outlive the session.
-  Session(const InterpreterBuild& build, Connection& connection);
+  // The build must outlive the session.
+  explicit Session(const InterpreterBuild& build) : build_(build), linker_(build.bootLibraries) {}
 
-  // Exchanges hellos. Fails if client and interpreter do not fit; the client has been told.
-  Status greet();
+  // Takes over a socket to the client, and ends this process as soon as the client hangs up. Once.
+  void connect(kj::AutoCloseFd socket);
 
-  // Serves requests until the client shuts the session down. Fails if a request cannot be carried out,
-  // which the client has been told, or if the connection breaks.
-  Status serve();
+  // Exchanges hellos, as far as nothing has gone wrong before (`status`). Fails if client and interpreter
+  // do not fit; the client has been told.
+  Status greet(Status status = Done{});
+
+  // Serves requests, inside evaluateAll(), until the client shuts the session down or a request cannot
+  // be carried out, which the client has been told, or the connection breaks.
+  std::optional<ghc::Bytes> next() override;
+
+  // After that: answers the shutdown, and says how the session ended.
+  Status end();
+
+  // What code is loaded with, also before there is a client.
+  linker::RtsLinker& linker() { return linker_; }
 
  private:
+  void evaluated(bool good, ghc::Bytes result) override;
   void request(ghc::Bytes message) override;
   ghc::Bytes answer() override;
   void noteReference(uint64_t reference) override;
@@ -52,17 +65,23 @@ class Session final : private ThChannel {
   Status describeCostCentreStack(uint64_t stack, schema::Reply::Builder reply);
   Status newBreakArray(int64_t size, schema::Reply::Builder reply);
   Status breakpoint(schema::Breakpoint::Reader request, bool set, schema::Reply::Builder reply);
-  Status evaluate(schema::Request::Reader request, schema::Reply::Builder reply);
+  Status send(capnp::MessageBuilder& builder, schema::Reply::Builder reply, Status status);
   Status checkReference(uint64_t reference) const;
   Status checkReferences(schema::Request::Reader request) const;
   void noteReferences(schema::Reply::Reader reply);
 
   const InterpreterBuild& build_;
-  Connection& connection_;
+  std::optional<Connection> connection_;
+  std::optional<HangupWatch> watch_;
+  // How it goes: the first failure ends the session.
+  Status status_ = Done{};
+  // What is being evaluated: Template Haskell code receives further messages, which end the life of the
+  // one that asked for it.
+  schema::Request::Which evaluating_ = schema::Request::SHUTDOWN;
+  ghc::Writer evaluation_;
   linker::RtsLinker linker_;
   References references_;
   bytecode::ForeignCalls foreignCalls_;
-  Evaluator evaluator_;
   std::unordered_set<uint64_t> breakArrays_;
   // Addresses of cost centre stacks that replies have named.
   std::unordered_set<uint64_t> costCentreStacks_;

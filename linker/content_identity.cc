@@ -87,6 +87,8 @@ Result<ContentDigest> digestDescriptor(int fd) {
   return digest;
 }
 
+}  // namespace
+
 std::int64_t systemClock() {
   // Not the coarse clock that file times are taken from: this one is never behind it.
   timespec now;
@@ -94,7 +96,10 @@ std::int64_t systemClock() {
   return nanoseconds(now);
 }
 
-}  // namespace
+bool hasSettled(const FileStamp& stamp, std::int64_t now) {
+  // Times in the future, from another machine's clock, are no settled ones either.
+  return std::max(stamp.mtimeNs, stamp.ctimeNs) < now - DigestCache::kSettlingTime.count();
+}
 
 std::string ContentDigest::hex() const {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -151,8 +156,7 @@ Result<ContentDigest> DigestCache::digestOf(const std::string& path) {
     if (!after) return after.error().within(path);
     if (*before != *after) continue;
 
-    // Times in the future, from another machine's clock, are no settled ones either.
-    if (std::max(before->mtimeNs, before->ctimeNs) < now - kSettlingTime.count()) {
+    if (hasSettled(*before, now)) {
       if (digests_.size() >= kMostEntries) digests_.clear();
       digests_.emplace(*before, *digest);
     }

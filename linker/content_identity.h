@@ -54,6 +54,12 @@ struct FileStamp {
 Result<FileStamp> stampOf(const std::string& path);
 Result<FileStamp> stampOf(int fd);
 
+// Nanoseconds since 1970.
+std::int64_t systemClock();
+
+// Whether, from a time `now` on, no change of the file can leave it with this stamp.
+bool hasSettled(const FileStamp& stamp, std::int64_t now);
+
 // Reads a regular file and hashes it. It is read, not mapped, so that a file which is truncated
 // meanwhile is an odd digest and not a SIGBUS.
 Result<ContentDigest> digestFile(const std::string& path);

@@ -43,6 +43,11 @@ void* RtsLinker::lookup(const std::string& symbol) {
   return address;
 }
 
+bool RtsLinker::link(const std::string& symbol) {
+  RtsLock lock;
+  return lookupSymbol(const_cast<char*>(symbol.c_str())) != nullptr;
+}
+
 std::optional<std::string> RtsLinker::loadSharedObject(const std::string& file) {
   RtsLock lock;
   const char* message = addDLL(const_cast<char*>(file.c_str()));
@@ -60,6 +65,7 @@ Status RtsLinker::loadArchive(const std::string& file) {
   if (Status check = checkLoadableArchive(file); !check) return check;
   RtsLock lock;
   if (!::loadArchive(const_cast<char*>(file.c_str()))) return failed(file, "load");
+  loaded_[file] = file;
   return Done{};
 }
 
@@ -70,19 +76,31 @@ Status RtsLinker::loadObject(const std::string& file) {
   }
   if (Status check = checkLoadableObject(file); !check) return check;
   RtsLock lock;
-  if (!objects_.insert(file).second && !unloadObj(const_cast<char*>(file.c_str()))) {
+  auto old = loaded_.find(file);
+  if (old != loaded_.end() && !unloadObj(old->second.data())) {
     return failed(file, "unload the old version of");
   }
   if (!loadObj(const_cast<char*>(file.c_str()))) return failed(file, "load");
+  loaded_[file] = file;
   return Done{};
 }
 
 Status RtsLinker::unload(const std::string& file) {
   if (skipped_.erase(file) > 0) return Done{};
-  objects_.erase(file);
+  auto known = loaded_.extract(file);
+  std::string name = known.empty() ? file : known.mapped();
   RtsLock lock;
-  if (!unloadObj(const_cast<char*>(file.c_str()))) return failed(file, "unload");
+  if (!unloadObj(name.data())) return failed(file, "unload");
   return Done{};
+}
+
+void RtsLinker::rename(const std::string& file, const std::string& alias) {
+  if (file == alias) return;
+  if (skipped_.erase(file) > 0) skipped_.insert(alias);
+  if (auto known = loaded_.extract(file)) {
+    known.key() = alias;
+    loaded_.insert(std::move(known));
+  }
 }
 
 bool RtsLinker::resolve() {

@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "iserv/rts_lock.h"
@@ -43,6 +44,8 @@ class RtsLinker {
   void initialise();
   // The address of a symbol, or null. May link archive members.
   void* lookup(const std::string& symbol);
+  // Links what defines a symbol, so that a lookup will be quick. True if there is such a symbol.
+  bool link(const std::string& symbol);
   // True if lookup() has returned this address.
   bool knows(uint64_t address) const { return addresses_.contains(address); }
   // The system linker's message on failure.
@@ -53,6 +56,9 @@ class RtsLinker {
   // the interpreter is; GHC.Runtime.Linker, unload_wkr, 9.0.2.)
   Status loadObject(const std::string& file);
   Status unload(const std::string& file);
+  // From here on the file that was loaded from `file` has the name `alias`: that of the same file in
+  // another place.
+  void rename(const std::string& file, const std::string& alias);
   // False if a symbol is missing.
   bool resolve();
 
@@ -61,7 +67,8 @@ class RtsLinker {
 
   std::span<const BootLibrary> bootLibraries_;
   std::unordered_set<std::string> skipped_;
-  std::unordered_set<std::string> objects_;
+  // The objects and archives that were loaded: by our client's name, the RTS's name.
+  std::unordered_map<std::string, std::string> loaded_;
   std::unordered_set<uint64_t> addresses_;
 };
 

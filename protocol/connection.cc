@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "protocol/ghc_messages.h"
+#include "protocol/message_check.h"
 
 namespace splicehost {
 
@@ -21,57 +22,6 @@ constexpr uint64_t kMaxWords = 2 * ghc::kMessageLimit / sizeof(capnp::word) + 10
 // What is allocated because a message says that it is so large. Beyond it, as much again as has
 // arrived.
 constexpr size_t kWordsOnTrust = 1 << 20;
-// The deepest nesting of pointers; twice that of an expression (ghc_messages.cc) and some.
-constexpr int kMaxNesting = 128;
-
-// What was found good can be read as often as one likes.
-constexpr capnp::ReaderOptions kReadOptions{UINT64_MAX, kMaxNesting};
-
-bool hasPointers(capnp::schema::Type::Which type) {
-  switch (type) {
-    case capnp::schema::Type::STRUCT:
-    case capnp::schema::Type::LIST:
-    case capnp::schema::Type::TEXT:
-    case capnp::schema::Type::DATA:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// Follows all pointers. What is wrong with them throws, and so does what the schema does not know.
-void follow(const capnp::DynamicValue::Reader& value) {
-  switch (value.getType()) {
-    case capnp::DynamicValue::ENUM:
-      KJ_REQUIRE(value.as<capnp::DynamicEnum>().getEnumerant() != nullptr,
-                 "an enum has no such value");
-      break;
-    case capnp::DynamicValue::LIST: {
-      auto list = value.as<capnp::DynamicList>();
-      auto type = list.getSchema().whichElementType();
-      if (!hasPointers(type) && type != capnp::schema::Type::ENUM) break;
-      for (auto element : list) follow(element);
-      break;
-    }
-    case capnp::DynamicValue::STRUCT: {
-      auto structure = value.as<capnp::DynamicStruct>();
-      for (auto field : structure.getSchema().getNonUnionFields()) {
-        if (structure.has(field)) follow(structure.get(field));
-      }
-      if (structure.getSchema().getUnionFields().size() == 0) break;
-      KJ_IF_MAYBE (field, structure.which()) {
-        if (structure.has(*field)) follow(structure.get(*field));
-      } else {
-        KJ_FAIL_REQUIRE("a union has no such member");
-      }
-      break;
-    }
-    default:
-      // Numbers are good; texts and data have been checked by getting them.
-      break;
-  }
-}
-
 }  // namespace
 
 Status writeAll(int fd, ghc::Bytes bytes) {
@@ -87,7 +37,7 @@ Status writeAll(int fd, ghc::Bytes bytes) {
 }
 
 Connection::Message::Message(kj::Array<capnp::word> content)
-    : words(kj::mv(content)), reader(words, kReadOptions) {}
+    : words(kj::mv(content)), reader(words, kCheckedMessage) {}
 
 Connection::Connection(kj::AutoCloseFd fd) : fd_(kj::mv(fd)), buffer_(kBufferSize) {}
 
@@ -132,16 +82,8 @@ Result<bool> Connection::receiveMessage(capnp::StructSchema root) {
     if (*got < rest.size()) return Error{"the other side hung up inside a message"};
     words = kj::mv(longer);
   }
-  try {
-    // No two pointers of a good message lead to the same place, so there is little more to follow
-    // than the message has words: a pointer from one segment to another counts twice, once for
-    // asking whether it is there.
-    capnp::FlatArrayMessageReader check(words, {2 * words.size(), kMaxNesting});
-    follow(check.getRoot<capnp::DynamicStruct>(root));
-    message_ = std::make_unique<Message>(kj::mv(words));
-  } catch (const kj::Exception& e) {
-    return Error{std::string("a malformed message: ") + e.getDescription().cStr()};
-  }
+  if (Status good = checkMessage(words, root); !good) return good.error();
+  message_ = std::make_unique<Message>(kj::mv(words));
   return true;
 }
 

@@ -446,6 +446,9 @@ void readRequest(Reader& in, Request::Which which, Request::Builder request) {
       return request.setSeq(in.word());
     case Request::RESUME_SEQ:
       return request.setResumeSeq(in.word());
+    case Request::PLACE_DATA:
+      // GHC has no such message.
+      return;
   }
 }
 
@@ -557,6 +560,9 @@ void encodeRequest(const Version& version, Request::Reader request, Writer& out)
       return out.word(request.getSeq());
     case Request::RESUME_SEQ:
       return out.word(request.getResumeSeq());
+    case Request::PLACE_DATA:
+      // GHC has no such message.
+      return;
   }
 }
 
@@ -573,6 +579,7 @@ Reply::Which replyKind(Request::Which which) {
     case Request::FREE_FFI:
     case Request::ABANDON_STMT:
     case Request::ENABLE_BREAKPOINT:
+    case Request::PLACE_DATA:
       return Reply::DONE;
     case Request::REMOVE_LIBRARY_SEARCH_PATH:
     case Request::RESOLVE_OBJS:

@@ -21,6 +21,12 @@ $Cxx.namespace("splicehost::schema");
 const protocolVersion :UInt32 = 1;
 # Raised by every change that is not backward compatible. Client and interpreter must have the same.
 
+const arenaAddress :UInt64 = 0x2000000000;
+# Where each interpreter reserves addresses for its client, who uses them by `placeData`. A client can
+# so give out an address before it has an interpreter.
+const arenaSize :UInt64 = 0x40000000;
+# Bytes.
+
 # Conventions.
 #
 # Haskell strings are Text in UTF-8, but for one liberty: a Haskell `Char` may be a surrogate, which
@@ -74,6 +80,8 @@ struct ClientHello {
   # interpreter of another build refuses.
   way @3 :Way;
   # The RTS way that the client's code is compiled for.
+  ignoredSignals @4 :UInt64;
+  # Bit n-1: signal n is ignored from the start (as under nohup), as far as the RTS does not handle it.
 }
 
 struct InterpreterHello {
@@ -243,7 +251,17 @@ struct Request {
 
     resumeSeq @38 :UInt64;
     # Continue a `seq` that stopped at a breakpoint. Reply: evalStatus, as for seq.
+
+    placeData @39 :PlacedData;
+    # Put bytes at an address that the client has chosen, for good. Not a message of GHC's. Reply: done.
   }
+}
+
+struct PlacedData {
+  address @0 :UInt64;
+  # Within the arena (`arenaAddress`, `arenaSize`).
+  data @1 :Data;
+  # The bytes.
 }
 
 struct SptEntry {

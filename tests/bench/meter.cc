@@ -11,7 +11,8 @@
 // from the last byte of each request to the first byte of the answer. Whenever bytes come from GHC
 // the clock is set; the first bytes that come from the interpreter after that end the turn. A slow
 // start-up counts, because GHC sends its first request without waiting for the interpreter to be
-// ready. One line of JSON is appended to $SPLICEHOST_METER_OUT at the end.
+// ready. One line of JSON is appended to $SPLICEHOST_METER_OUT at the end; it has the time of every
+// turn, by the kind of message, if $SPLICEHOST_METER_GHC is a version of GHC whose messages are known.
 //
 // GHC and the interpreter must not notice the meter. It therefore keeps the directions apart (a
 // full pipe one way never holds up the other), passes on an end of file and a broken pipe, passes
@@ -25,21 +26,25 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tests/bench/ledger.h"
+
 namespace {
+
+using splicehost::Ledger;
+namespace ghc = splicehost::ghc;
 
 [[noreturn]] void fail(const std::string& what) {
   std::fprintf(stderr, "meter: %s\n", what.c_str());
@@ -49,57 +54,6 @@ namespace {
 [[noreturn]] void failErrno(const std::string& what) {
   fail(what + ": " + std::strerror(errno));
 }
-
-int64_t nanosecondsNow() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-// What was measured so far.
-class Ledger {
- public:
-  // GHC sent bytes: the interpreter's turn starts now, or starts anew.
-  void fromGhc(size_t bytes) {
-    bytesToInterpreter_ += bytes;
-    requestedAt_ = nanosecondsNow();
-    waiting_ = true;
-  }
-
-  // The interpreter sent bytes: if it was its turn, the turn is over.
-  void fromInterpreter(size_t bytes) {
-    bytesFromInterpreter_ += bytes;
-    if (!waiting_) return;
-    waiting_ = false;
-    turns_.push_back(nanosecondsNow() - requestedAt_);
-  }
-
-  std::string toJson(std::string_view way) const {
-    std::vector<int64_t> sorted = turns_;
-    std::sort(sorted.begin(), sorted.end());
-    int64_t sum = 0;
-    for (int64_t turn : sorted) sum += turn;
-    const int64_t median = sorted.empty() ? 0 : sorted[sorted.size() / 2];
-    const int64_t longest = sorted.empty() ? 0 : sorted.back();
-    const int64_t first = turns_.empty() ? 0 : turns_.front();
-    std::array<char, 512> line;
-    const int length = std::snprintf(
-        line.data(), line.size(),
-        "{\"way\": \"%.*s\", \"wait_ns\": %jd, \"turns\": %zu, \"bytes_to_interpreter\": %zu, "
-        "\"bytes_from_interpreter\": %zu, \"first_turn_ns\": %jd, \"median_turn_ns\": %jd, "
-        "\"longest_turn_ns\": %jd}\n",
-        static_cast<int>(way.size()), way.data(), intmax_t{sum}, turns_.size(), bytesToInterpreter_,
-        bytesFromInterpreter_, intmax_t{first}, intmax_t{median}, intmax_t{longest});
-    return std::string(line.data(), static_cast<size_t>(length));
-  }
-
- private:
-  std::vector<int64_t> turns_;  // nanoseconds each, in order
-  size_t bytesToInterpreter_ = 0;
-  size_t bytesFromInterpreter_ = 0;
-  int64_t requestedAt_ = 0;
-  bool waiting_ = false;
-};
 
 // One direction of the relay: the descriptor that it reads, the one that it writes, and what is
 // between. It owns both, and closes them when nobody reads the far end any more, so that the writer
@@ -128,8 +82,8 @@ class Channel {
             pollfd{to_, static_cast<short>(empty() ? 0 : POLLOUT), 0}};
   }
 
-  // Acts on what poll() said of interests(). Tells onBytes how many bytes came, before they are
-  // written: from then on the far end is at work.
+  // Acts on what poll() said of interests(). Tells onBytes what came, before it is written: from then
+  // on the far end is at work.
   template <typename OnBytes>
   void pump(const pollfd* ready, OnBytes onBytes) {
     if (!open()) return;
@@ -139,7 +93,7 @@ class Channel {
     }
     if (ready[0].revents != 0) {
       fill();
-      if (!empty()) onBytes(end_);
+      if (!empty()) onBytes(std::as_bytes(std::span(buffer_.data(), end_)));
     }
     if (!empty()) drain();
   }
@@ -194,6 +148,7 @@ struct Request {
   std::string way;          // the suffix that GHC chose: "", "-prof" or "-dyn"
   std::string interpreter;  // the program to start
   const char* resultsFile;
+  const ghc::Version* version;  // of GHC, or null if it is not known
   int writeFd;  // GHC reads from this
   int readFd;   // GHC writes to this
   char** arguments;
@@ -231,9 +186,11 @@ Request readRequest(int argc, char** argv) {
     std::exit(2);
   }
   const std::string way = waySuffix(argv[0]);
+  const char* version = std::getenv("SPLICEHOST_METER_GHC");
   return Request{way,
                  requiredVariable("SPLICEHOST_METER_TARGET") + way,
                  requiredVariable("SPLICEHOST_METER_OUT"),
+                 ghc::findVersion(version == nullptr ? "" : version),
                  descriptor(argv[1]),
                  descriptor(argv[2]),
                  argv};
@@ -326,8 +283,8 @@ int relay(Channel& toInterpreter, Channel& toGhc, pid_t interpreter, int signalF
     if (ready == 0) toGhc.close();
     if (ready <= 0) continue;
 
-    toGhc.pump(&all[0], [&](size_t bytes) { ledger.fromInterpreter(bytes); });
-    toInterpreter.pump(&all[2], [&](size_t bytes) { ledger.fromGhc(bytes); });
+    toGhc.pump(&all[0], [&](ghc::Bytes bytes) { ledger.fromInterpreter(bytes); });
+    toInterpreter.pump(&all[2], [&](ghc::Bytes bytes) { ledger.fromGhc(bytes); });
     if (toInterpreter.ended() && toInterpreter.empty()) toInterpreter.close();
     if (all[4].revents != 0 && !ended) {
       passOnSignals(signalFd, interpreter);
@@ -378,6 +335,6 @@ int main(int argc, char** argv) {
   Channel toGhc(interpreter.answers, request.writeFd);
   Ledger ledger;
   const int status = relay(toInterpreter, toGhc, interpreter.pid, signalFd, ledger);
-  appendResult(request.resultsFile, ledger.toJson(request.way));
+  appendResult(request.resultsFile, ledger.toJson(request.way, request.version));
   endLike(status);
 }

@@ -11,7 +11,9 @@ from .processes import run
 
 PEER = "ghc-iserv"
 IN_PROCESS = "in-process"
-OURS_COLD = "splicehost, cold"
+OURS_COLD = "splicehost, cold"  # every compile loads everything by itself
+OURS_WARM = "splicehost, warm"  # compiles share what they load
+OURS = (OURS_COLD, OURS_WARM)
 
 
 @dataclass(frozen=True)
@@ -21,29 +23,44 @@ class Contender:
     name: str
     interpreter: Path | None
     environment: dict = field(default_factory=dict)
+    flags: tuple = ()  # of GHC
 
     @property
     def external(self):
         return self.interpreter is not None
 
+    @property
+    def shares(self):
+        return self.name == OURS_WARM
 
-def contenders_for(ghc, way, ours):
-    """Everything that can take part for a GHC and a way. `ours` may be None."""
+    def owns(self, program):
+        """Whether a process that runs `program` is this contender's doing."""
+        if self.name in OURS:
+            return self.interpreter.resolve().parents[1] in program.parents
+        return self.external and program.name.startswith(self.interpreter.name)
+
+
+def contenders_for(ghc, way, ours, broker, names):
+    """Those of the contenders called `names` that can take part. `ours` and `broker` may be None."""
     found = []
     peer = ghc.own_interpreter()
     if peer is not None:
         found.append(Contender(PEER, peer))
     if ours is not None:
-        found.append(Contender(OURS_COLD, ours, {"ISERV_SHARE": "off"}))
-    if ghc.interprets_in_process(way):
-        found.append(Contender(IN_PROCESS, None))
-    return found
+        found += [Contender(OURS_COLD, ours, {"ISERV_SHARE": "off"}),
+                  Contender(OURS_WARM, ours, {"ISERV_SHARE": "on", **broker.environment})]
+    flags = ghc.in_process_flags(way)
+    if flags is not None:
+        found.append(Contender(IN_PROCESS, None, flags=flags))
+    return [contender for contender in found if contender.name in names]
 
 
 class Meter:
-    """The meter program under the three names by which GHC calls it."""
+    """The meter program under the three names by which GHC calls it, and round_trip beside it."""
 
-    def __init__(self, program, directory):
+    def __init__(self, program, directory, ghc):
+        self._ghc = ghc
+        self._round_trip = program.resolve().parent / "round_trip"
         self.directory = directory
         self.results = directory / "results"
         for name in ("meter", "meter-prof", "meter-dyn"):
@@ -51,23 +68,17 @@ class Meter:
 
     def environment(self, contender):
         return {"SPLICEHOST_METER_TARGET": str(contender.interpreter),
-                "SPLICEHOST_METER_OUT": str(self.results)}
+                "SPLICEHOST_METER_OUT": str(self.results),
+                "SPLICEHOST_METER_GHC": self._ghc.version}
 
     def take_result(self):
-        """What the meter found in the one session since the last call."""
+        """What the meter found in the one session since the last call, and what a pipe costs now."""
         lines = self.results.read_text().splitlines()
         self.results.unlink()
         if len(lines) != 1:
             raise RuntimeError(f"the meter measured {len(lines)} sessions instead of one")
-        return json.loads(lines[0])
-
-
-def build_meter(source, directory):
-    """Compiles the meter, for a run that was not told where one is."""
-    program = directory / "meter-program"
-    compiler = os.environ.get("CXX", "c++")
-    subprocess.run([compiler, "-std=c++20", "-O2", "-static", source, "-o", program], check=True)
-    return program
+        pipe = subprocess.run([self._round_trip], check=True, stdout=subprocess.PIPE).stdout.split()
+        return {**json.loads(lines[0]), "pipe_ns": int(pipe[0]), "pipe_one_cpu_ns": int(pipe[1])}
 
 
 class Compiler:
@@ -84,6 +95,7 @@ class Compiler:
         external = ["-fexternal-interpreter", "-pgmi", str(interpreter)]
         command = [self._ghc.path, "-v0", "-c", str(source),
                    *WAY_FLAGS[self._way],
+                   *contender.flags,
                    *(external if contender.external else []),
                    "-package-env=-", "-no-user-package-db",
                    "-fforce-recomp", "-outputdir", str(self._directory)]

@@ -33,10 +33,13 @@ class Ghc:
                 return directory / "ghc-iserv"
         return None
 
-    def interprets_in_process(self, way):
-        """Whether splices of one module can be run by GHC itself in this way.
+    def in_process_flags(self, way):
+        """The flags with which GHC runs the splices of one module itself in this way; None if it cannot.
 
-        GHC can load code of the way that it was built in; a dynamic GHC takes the dynamic objects
-        of the packages for a vanilla module too.
+        GHC can load code of the way that it was built in; a dynamic GHC takes the dynamic objects of the
+        packages whatever way the module is compiled in. For profiling it wants to see a suffix that is
+        not the usual one, and in a project of several modules each must be compiled twice.
         """
-        return way in (("vanilla", "dynamic") if self._dynamic else ("vanilla",))
+        if way == "profiling":
+            return ("-osuf", "p_o", "-hisuf", "p_hi") if self._dynamic else None
+        return () if self._dynamic or way == "vanilla" else None

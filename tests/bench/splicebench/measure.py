@@ -11,7 +11,16 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .contenders import OURS_COLD, Compiler, Meter, contenders_for
+from .broker import Broker
+from .contenders import OURS, Compiler, Meter, contenders_for
+
+# With sharing, the third compile is the first that finds everything ready.
+COMPILES_BEFORE_WARM = 2
+
+# The kinds of turns, named as the meter does, that a broker has answers for; and those that have the
+# same answer everywhere.
+LOADS = ("initLinker", "loadDll", "loadArchive", "loadObj", "resolveObjs")
+SEARCHES = ("addLibrarySearchPath", "findSystemLibrary")
 
 
 @dataclass
@@ -37,6 +46,16 @@ class Measurement:
     def wait(self):
         nanoseconds = self.meter_median("wait_ns")
         return None if nanoseconds is None else nanoseconds / 1e9
+
+    def turn_median(self, kinds=None):
+        """Seconds of the median over all turns of some kinds (default: all) in all runs."""
+        turns = [turn for run in self.metered for kind, times in run["turns_ns"].items()
+                 if kinds is None or kind in kinds for turn in times]
+        return statistics.median(turns) / 1e9 if turns else None
+
+    def typical_run(self):
+        """What the meter wrote in the run with the median wait."""
+        return sorted(self.metered, key=lambda run: run["wait_ns"])[(len(self.metered) - 1) // 2]
 
     def as_json(self):
         return {"ghc": self.ghc, "way": self.way, "module": self.module,
@@ -72,7 +91,7 @@ def first_line(text):
 
 
 class Case:
-    """One module, compiled by one GHC in one way, with everything that can run its splices."""
+    """One module, compiled by one GHC in one way, with what can run its splices."""
 
     def __init__(self, ghc, way, source, ours, meter_program, orphans):
         self._source = source
@@ -83,49 +102,55 @@ class Case:
         self._orphans = orphans
         self.label = f"GHC {ghc.version} {way} {source.stem}"
 
-    def measure(self, rounds, progress):
-        with tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory:
+    def measure(self, names, whole, rounds, progress):
+        """Measures the contenders called `names`; the whole compile too, or the wait alone."""
+        with (tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory,
+              Broker(self._ours, self._orphans) as broker):
             objects = Path(directory) / "objects"
             meters = Path(directory) / "meter"
             objects.mkdir()
             meters.mkdir()
-            compiler = Compiler(self._ghc, self._way, objects)
-            meter = Meter(self._meter_program, meters)
-            contenders = contenders_for(self._ghc, self._way, self._ours)
-            measured = self._warm_up(compiler, contenders)
+            self._broker = broker
+            self._compiler = Compiler(self._ghc, self._way, objects)
+            self._meter = Meter(self._meter_program, meters, self._ghc)
+            contenders = contenders_for(self._ghc, self._way, self._ours, broker, names)
+            measured = {}
+            for contender in contenders:
+                progress.step(f"{self.label}: {contender.name}, warming up")
+                measured[contender.name] = self._warm_up(contender)
             for number in range(rounds):
                 for contender in rotated(contenders, number):
-                    measurement = measured[contender.name]
                     progress.step(f"{self.label}: {contender.name}, run {number + 1} of {rounds}")
-                    self._run_once(compiler, meter, contender, measurement)
+                    self._run_once(contender, measured[contender.name], whole)
         return list(measured.values())
 
-    def _warm_up(self, compiler, contenders):
-        """Brings everything into the page cache, and finds out what works at all."""
-        measured = {}
-        for contender in contenders:
-            measurement = Measurement(self._ghc.version, self._way, self._source.stem,
-                                      contender.name)
-            self._compile(measurement, compiler, contender)
-            measured[contender.name] = measurement
-        return measured
+    def _warm_up(self, contender):
+        """Brings everything into the page cache, has shared what is shared, finds out what works."""
+        measurement = Measurement(self._ghc.version, self._way, self._source.stem, contender.name)
+        for _ in range(COMPILES_BEFORE_WARM if contender.shares else 1):
+            self._compile(measurement, contender)
+        if contender.shares and not self._orphans.brokers():
+            print(f"\n{self.label}: there is no broker, nothing is shared", file=sys.stderr)
+        return measurement
 
-    def _run_once(self, compiler, meter, contender, measurement):
+    def _run_once(self, contender, measurement, whole):
         """The whole compile without the meter, and the wait with it.
 
         In two compiles, because the meter lengthens the compile by two copies of every message,
         which would count against external interpreters in the comparison with GHC's own.
         """
-        if not measurement.failure:
-            measurement.walls.append(self._compile(measurement, compiler, contender))
+        if whole and not measurement.failure:
+            measurement.walls.append(self._compile(measurement, contender))
         if not measurement.failure and contender.external:
-            self._compile(measurement, compiler, contender, meter)
-            measurement.metered.append(meter.take_result())
+            self._compile(measurement, contender, self._meter)
+            measurement.metered.append(self._meter.take_result())
 
-    def _compile(self, measurement, compiler, contender, meter=None):
+    def _compile(self, measurement, contender, meter=None):
         """Compiles and leaves a quiet machine behind; returns the wall time of the compile."""
-        finished = compiler.compile(self._source, contender, meter)
+        finished = self._compiler.compile(self._source, contender, meter)
         self._orphans.settle()
+        if contender.shares:
+            self._broker.settle()
         if finished.status != 0:
             measurement.failure = first_line(finished.output)
         return finished.wall
@@ -137,12 +162,12 @@ def rotated(items, number):
     return items[start:] + items[:start]
 
 
-def measure_all(cases, rounds):
-    """All measurements of all cases."""
+def measure_all(cases, names, whole, rounds):
+    """All measurements of all cases: see Case.measure."""
     progress = Progress(len(cases))
     measurements = []
     for case in cases:
-        found = case.measure(rounds, progress)
+        found = case.measure(names, whole, rounds, progress)
         measurements += found
         progress.case_done(f"{case.label}: {summary(found)}")
     return measurements
@@ -155,7 +180,7 @@ def summary(measurements):
         if m.failure:
             parts.append(f"{m.contender} failed")
         elif m.wait is not None:
-            parts.append(f"{m.contender} waits {m.wait * 1e3:.0f} ms")
+            parts.append(f"{m.contender} waits {m.wait * 1e3:.1f} ms")
     return ", ".join(parts)
 
 
@@ -163,4 +188,4 @@ def our_failures(measurements):
     """Where ours failed although something else managed."""
     managed = {(m.ghc, m.way, m.module) for m in measurements if not m.failure}
     return [m for m in measurements
-            if m.contender == OURS_COLD and m.failure and (m.ghc, m.way, m.module) in managed]
+            if m.contender in OURS and m.failure and (m.ghc, m.way, m.module) in managed]

@@ -34,6 +34,38 @@ def run(command, directory, environment):
         return Finished(status, output.read().decode(errors="replace"), wall)
 
 
+def children(pid):
+    """The children of a process; none if it has ended."""
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            yield from map(int, (task / "children").read_text().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return
+
+
+def descendants(pid):
+    for child in children(pid):
+        yield child
+        yield from descendants(child)
+
+
+def program_of(pid):
+    """The program that a process runs; an empty path if it has ended."""
+    try:
+        return Path(os.readlink(f"/proc/{pid}/exe"))
+    except (FileNotFoundError, ProcessLookupError):
+        return Path()
+
+
+def proportional_bytes(pid):
+    """The proportional set size: a page that n processes have in common counts one nth in each."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+
+
 class Orphans:
     """The processes that finished commands leave to this one.
 
@@ -42,6 +74,7 @@ class Orphans:
     """
 
     PATIENCE = 5.0  # seconds
+    BROKER = "iservd"  # stays until it is stopped
 
     def __init__(self):
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
@@ -49,7 +82,7 @@ class Orphans:
         self._residents = set()
 
     def settle(self):
-        """Waits until they have ended. What stays for longer is a service, and stays."""
+        """Waits until they have ended, but for a broker. What stays for longer is a service, and stays."""
         deadline = time.monotonic() + self.PATIENCE
         while running := self._reap():
             if time.monotonic() > deadline:
@@ -57,15 +90,14 @@ class Orphans:
             else:
                 time.sleep(0.001)
 
+    def brokers(self):
+        """The brokers that compiles have started and that have not ended."""
+        return [pid for pid in children(os.getpid()) if program_of(pid).name == self.BROKER]
+
     def _reap(self):
         """Collects those that have ended; returns those that are still to end."""
         running = set()
-        for pid in self._children():
-            if os.waitpid(pid, os.WNOHANG)[0] == 0:
+        for pid in children(os.getpid()):
+            if os.waitpid(pid, os.WNOHANG)[0] == 0 and program_of(pid).name != self.BROKER:
                 running.add(pid)
         return running - self._residents
-
-    @staticmethod
-    def _children():
-        for task in Path("/proc/self/task").iterdir():
-            yield from map(int, (task / "children").read_text().split())

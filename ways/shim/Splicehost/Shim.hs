@@ -1,11 +1,11 @@
-{-# LANGUAGE GADTs, MagicHash, RankNTypes, ScopedTypeVariables, UnliftedFFITypes #-}
+{-# LANGUAGE GADTs, LambdaCase, MagicHash, RankNTypes, ScopedTypeVariables, UnliftedFFITypes #-}
 -- |
 -- What an interpreter needs of Haskell: evaluation under GHCi's sandbox, Template Haskell's monad,
 -- exceptions as text, and closure inspection. Everything else is C++.
 --
--- The C++ side calls 'splicehost_run' with one message in GHC's own encoding and gets the answer in
--- GHC's own encoding, so this module does not know what the messages hold, and the tables of GHC
--- versions stay in one place (protocol/ghc_versions.h).
+-- One thread asks the C++ side for messages in GHC's own encoding ('splicehost_next') and gives back
+-- answers in GHC's own encoding, so this module does not know what the messages hold, and the tables of
+-- GHC versions stay in one place (protocol/ghc_versions.h).
 module Splicehost.Shim () where
 
 import Control.Concurrent
@@ -45,41 +45,58 @@ import System.IO.Unsafe (unsafePerformIO)
 import System.Posix.Signals
 import Unsafe.Coerce (unsafeCoerce)
 
--- Calls from C++ ----------------------------------------------------------------------------------
+-- Calls from and to C++ (iserv/evaluator.h) --------------------------------------------------------
 
-foreign export ccall splicehost_prepare :: IO ()
-foreign export ccall splicehost_run :: Ptr Word8 -> CSize -> Ptr (Ptr Word8) -> Ptr CSize -> IO CInt
-foreign export ccall splicehost_flush :: IO ()
+foreign export ccall splicehost_evaluate_all :: IO ()
+foreign export ccall splicehost_forked :: IO (StablePtr (IO ()))
 
--- | Once, before the first evaluation: ^C interrupts what is running, as in GHC, and standard output
--- keeps its order with standard error also when it is not a terminal.
-splicehost_prepare :: IO ()
-splicehost_prepare = do
+foreign import ccall safe splicehost_next :: Ptr CSize -> IO (Ptr Word8)
+foreign import ccall safe splicehost_evaluated :: Int32 -> Ptr Word8 -> CSize -> IO ()
+foreign import ccall safe splicehost_prepare_forked :: IO ()
+foreign import ccall safe splicehost_end_forked :: IO ()
+
+-- | Carries out messages until there are no more.
+splicehost_evaluate_all :: IO ()
+splicehost_evaluate_all = mask_ $ do
+  me <- myThreadId
+  Weak weak <- mkWeakThreadId me
+  setTopHandlerThread weak
+  next >>= mapM_ (\first -> prepare >> go me first >> flushStdHandles)
+  where
+    go me message = do
+      (good, result) <- asEvaluator me (carryOutEncoded message)
+      B.unsafeUseAsCStringLen result $ \(bytes, size) ->
+        splicehost_evaluated good (castPtr bytes) (fromIntegral size)
+      next >>= mapM_ (go me)
+
+-- | What a forked process does: there, it is another thread than before.
+splicehost_forked :: IO (StablePtr (IO ()))
+splicehost_forked =
+  newStablePtr (splicehost_prepare_forked >> splicehost_evaluate_all >> splicehost_end_forked)
+
+next :: IO (Maybe B.ByteString)
+next = alloca $ \sizePtr -> do
+  bytes <- splicehost_next sizePtr
+  if bytes == nullPtr
+    then return Nothing
+    else Just <$> (peek sizePtr >>= \size -> B.packCStringLen (castPtr bytes, fromIntegral size))
+
+-- | Before the first evaluation: ^C interrupts what is running, as in GHC, and standard output keeps its
+-- order with standard error also when it is not a terminal.
+prepare :: IO ()
+prepare = do
   _ <- installHandler sigINT (Catch interrupt) Nothing
   _ <- installHandler sigQUIT (Catch interrupt) Nothing
   hSetBuffering stdout LineBuffering `catch` \(_ :: IOException) -> return ()
 
--- | Carries out one encoded message. The result is malloc'd bytes; the status is 0 for an encoded
--- answer and 1 for the text (UTF-8) of an exception that escaped.
-splicehost_run :: Ptr Word8 -> CSize -> Ptr (Ptr Word8) -> Ptr CSize -> IO CInt
-splicehost_run bytes size resultBytes resultSize = uninterruptibleMask_ $ do
-  message <- B.packCStringLen (castPtr bytes, fromIntegral size)
-  outcome <- try (asEvaluator (carryOut (runGet getMessage (LB.fromStrict message))))
-  (status, result) <- case outcome of
-    Right answer -> return (0, answer)
-    Left e -> (,) 1 . LB.toStrict . LB.drop 8 . runPut . put <$> exceptionText e
-  B.unsafeUseAsCStringLen result $ \(source, n) -> do
-    target <- mallocBytes (max 1 n)
-    copyBytes target (castPtr source) n
-    poke resultBytes target
-    poke resultSize (fromIntegral n)
-  return status
-
--- | Writes out what evaluated code has left in the buffers of standard output and error.
-splicehost_flush :: IO ()
-splicehost_flush = flushStdHandles
-
 -- Messages ----------------------------------------------------------------------------------------
+
+-- | Carries out an encoded message. The status is 1 with an encoded answer, and 0 with the text (UTF-8) of
+-- an exception that escaped.
+carryOutEncoded :: B.ByteString -> IO (Int32, B.ByteString)
+carryOutEncoded message = try (carryOut (runGet getMessage (LB.fromStrict message))) >>= \case
+  Right answer -> return (1, answer)
+  Left e -> (,) 0 . LB.toStrict . LB.drop 8 . runPut . put <$> exceptionText e
 
 -- | Runs in 'uninterruptibleMask', as "GHCi.Run" expects.
 carryOut :: Msg -> IO B.ByteString
@@ -124,24 +141,27 @@ evaluation answer action = (action >>= unsafeUnmask . encoded) `catch` \e -> do
 
 -- Interrupts --------------------------------------------------------------------------------------
 
--- | The thread that carries out a message now.
+-- | The thread that carries out a message now. Whoever interrupts it holds this until that is done, so
+-- that an interrupt never hits what comes next.
 evaluating :: MVar (Maybe ThreadId)
 evaluating = unsafePerformIO (newMVar Nothing)
 {-# NOINLINE evaluating #-}
 
-asEvaluator :: IO a -> IO a
-asEvaluator action = do
-  me <- myThreadId
+asEvaluator :: ThreadId -> IO a -> IO a
+asEvaluator me action = do
   _ <- swapMVar evaluating (Just me)
-  Weak weak <- mkWeakThreadId me
-  setTopHandlerThread weak
-  action `finally` swapMVar evaluating Nothing
+  result <- uninterruptibleMask_ action
+  leave
+  return result
+  where
+    -- An interrupt that comes too late for the action arrives here.
+    leave = (() <$ swapMVar evaluating Nothing) `catch` \(_ :: AsyncException) -> leave
 
 -- | The RTS throws HeapOverflow to this thread, and must know one.
 foreign import ccall unsafe "rts_setMainThread" setTopHandlerThread :: Weak# ThreadId -> IO ()
 
 interrupt :: IO ()
-interrupt = readMVar evaluating >>= mapM_ (`throwTo` UserInterrupt)
+interrupt = withMVar evaluating (mapM_ (`throwTo` UserInterrupt))
 
 -- | An exception as text. There may be others lurking in it: then the innermost one counts.
 exceptionText :: SomeException -> IO String

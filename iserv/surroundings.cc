@@ -1,0 +1,106 @@
+#include "iserv/surroundings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+
+namespace splicehost {
+
+namespace {
+
+constexpr int kStreams = 3;
+constexpr uint64_t kUnlimited = ~uint64_t{0};
+
+Error systemError(const char* what) { return Error{std::string(what) + ": " + std::strerror(errno)}; }
+
+uint64_t limitOf(rlim_t value) { return value == RLIM_INFINITY ? kUnlimited : value; }
+rlim_t limitFor(uint64_t value) { return value == kUnlimited ? RLIM_INFINITY : value; }
+
+}  // namespace
+
+Result<kj::AutoCloseFd> describeSurroundings(schema::Attach::Builder attach, std::vector<int>& fds) {
+  kj::AutoCloseFd folder(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0) return systemError("the working directory");
+  fds.push_back(folder.get());
+  uint8_t openStreams = 0;
+  for (int fd = 0; fd < kStreams; ++fd) {
+    if (fcntl(fd, F_GETFD) < 0) continue;
+    openStreams |= static_cast<uint8_t>(1 << fd);
+    fds.push_back(fd);
+  }
+  attach.setOpenStreams(openStreams);
+
+  uint32_t variables = 0;
+  while (environ[variables] != nullptr) ++variables;
+  auto environment = attach.initEnvironment(variables);
+  for (uint32_t i = 0; i < variables; ++i) {
+    environment.set(i, {reinterpret_cast<const capnp::byte*>(environ[i]), std::strlen(environ[i])});
+  }
+  // There is no way to ask.
+  mode_t mask = umask(0);
+  umask(mask);
+  attach.setUmask(mask);
+
+  auto limits = attach.initLimits(RLIM_NLIMITS);
+  for (uint32_t i = 0; i < RLIM_NLIMITS; ++i) {
+    rlimit limit;
+    if (getrlimit(static_cast<__rlimit_resource>(i), &limit) != 0) return systemError("getrlimit");
+    limits[i].setResource(static_cast<int32_t>(i));
+    limits[i].setSoft(limitOf(limit.rlim_cur));
+    limits[i].setHard(limitOf(limit.rlim_max));
+  }
+  attach.setNiceness(getpriority(PRIO_PROCESS, 0));
+  return folder;
+}
+
+bool canBeAdopted(schema::Attach::Reader attach) {
+  for (auto limit : attach.getLimits()) {
+    bool memory = limit.getResource() == RLIMIT_AS || limit.getResource() == RLIMIT_DATA;
+    if (memory && limit.getSoft() != kUnlimited) return false;
+  }
+  return true;
+}
+
+Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds) {
+  if (fds.empty() || fchdir(fds[0].get()) != 0) return systemError("the working directory");
+  size_t next = 1;
+  for (int fd = 0; fd < kStreams; ++fd) {
+    if ((attach.getOpenStreams() >> fd & 1) == 0) {
+      close(fd);
+    } else if (next == fds.size() || dup2(fds[next++].get(), fd) < 0) {
+      return systemError("a standard stream");
+    }
+  }
+
+  // The variables live as long as the process.
+  auto environment = attach.getEnvironment();
+  auto** variables = new char*[environment.size() + 1];
+  for (uint32_t i = 0; i < environment.size(); ++i) {
+    variables[i] = strndup(environment[i].asChars().begin(), environment[i].size());
+  }
+  variables[environment.size()] = nullptr;
+  environ = variables;
+  umask(attach.getUmask());
+
+  for (auto limit : attach.getLimits()) {
+    auto resource = static_cast<__rlimit_resource>(limit.getResource());
+    rlimit wanted{limitFor(limit.getSoft()), limitFor(limit.getHard())}, present;
+    if (getrlimit(resource, &present) == 0 && present.rlim_cur == wanted.rlim_cur &&
+        present.rlim_max == wanted.rlim_max) {
+      continue;
+    }
+    if (setrlimit(resource, &wanted) != 0) return systemError("a resource limit");
+  }
+  if (getpriority(PRIO_PROCESS, 0) != attach.getNiceness() &&
+      setpriority(PRIO_PROCESS, 0, attach.getNiceness()) != 0) {
+    return systemError("the niceness");
+  }
+  return Done{};
+}
+
+}  // namespace splicehost

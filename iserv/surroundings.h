@@ -1,0 +1,27 @@
+// What a process gets from whoever starts it, and a shared session from its client instead: standard
+// streams, working directory, environment, limits.
+#pragma once
+
+#include <kj/io.h>
+
+#include <span>
+#include <vector>
+
+#include "protocol/broker.capnp.h"
+#include "protocol/result.h"
+
+namespace splicehost {
+
+// Describes this process's surroundings in `attach` and appends the fds that belong to it (see
+// ToBroker.attach), which stay this process's, but for the folder, which the result owns.
+Result<kj::AutoCloseFd> describeSurroundings(schema::Attach::Builder attach, std::vector<int>& fds);
+
+// Whether a process with other limits could take this process's. An address space limit cannot be taken
+// by a process that has its heap already.
+bool canBeAdopted(schema::Attach::Reader attach);
+
+// Makes these the surroundings of this process. `fds` are as describeSurroundings() lists them. Fails if
+// the system refuses; the process is then fit for nothing.
+Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds);
+
+}  // namespace splicehost

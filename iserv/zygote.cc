@@ -1,0 +1,292 @@
+#include "iserv/rts_lock.h"
+//
+#include "iserv/zygote.h"
+
+#include <errno.h>
+#include <link.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <set>
+#include <utility>
+
+#include "iserv/surroundings.h"
+#include "linker/content_identity.h"
+#include "linker/mapped_file.h"
+
+namespace splicehost {
+
+namespace {
+
+std::string toString(capnp::Data::Reader data) { return {data.asChars().begin(), data.size()}; }
+
+capnp::Data::Reader toData(std::string_view text) {
+  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
+}
+
+uint64_t now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+// The files that the system's linker has loaded into this process.
+std::set<std::string> sharedObjects() {
+  std::set<std::string> files;
+  auto add = [](dl_phdr_info* object, size_t, void* set) {
+    // The program has no name, and the kernel's vdso no file.
+    if (object->dlpi_name[0] == '/') static_cast<std::set<std::string>*>(set)->insert(object->dlpi_name);
+    return 0;
+  };
+  dl_iterate_phdr(add, &files);
+  return files;
+}
+
+void setStamp(schema::FileStamp::Builder builder, const linker::FileStamp& stamp) {
+  builder.setDevice(stamp.device);
+  builder.setInode(stamp.inode);
+  builder.setSize(stamp.size);
+  builder.setModified(stamp.mtimeNs);
+  builder.setChanged(stamp.ctimeNs);
+}
+
+bool isThinArchive(const std::string& path) {
+  auto file = linker::MappedFile::open(path);
+  constexpr std::string_view kThin = "!<thin>\n";
+  return file && file->bytes().size() >= kThin.size() &&
+         std::memcmp(file->bytes().data(), kThin.data(), kThin.size()) == 0;
+}
+
+// The content of a file, and whether it is still the same after something was done with it.
+class WatchedFile {
+ public:
+  explicit WatchedFile(std::string path) : path_(std::move(path)), begin_(linker::systemClock()) {}
+
+  Status read() {
+    auto stamp = linker::stampOf(path_);
+    if (!stamp) return stamp.error();
+    stamp_ = *stamp;
+    auto digest = digests_.digestOf(path_);
+    if (!digest) return digest.error();
+    digest_ = *digest;
+    return Done{};
+  }
+
+  Status readAgain() {
+    auto stamp = linker::stampOf(path_);
+    if (!stamp) return stamp.error();
+    auto digest = digests_.digestOf(path_);
+    if (!digest) return digest.error();
+    if (*stamp != stamp_ || *digest != digest_) return Error{path_ + " changed while it was loaded"};
+    return Done{};
+  }
+
+  void describe(schema::LoadedFile::Builder file) const {
+    file.setSha256({digest_.bytes.data(), digest_.bytes.size()});
+    setStamp(file.initStamp(), stamp_);
+    file.setSettled(linker::hasSettled(stamp_, begin_));
+  }
+
+ private:
+  std::string path_;
+  int64_t begin_;
+  linker::FileStamp stamp_;
+  linker::ContentDigest digest_;
+  // A settled file is read once only.
+  linker::DigestCache digests_;
+};
+
+}  // namespace
+
+Zygote::Zygote(const InterpreterBuild& build, kj::AutoCloseFd socket, End end)
+    : session_(build), broker_(kj::mv(socket)), end_(end) {
+  RtsFlags.GcFlags.doIdleGC = false;
+}
+
+Session& Zygote::takeOrders() {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<schema::FromZygote>().setReady(static_cast<uint32_t>(getpid()));
+  send(message);
+  for (;;) {
+    waitForOrder();
+    auto packet = broker_.receive<schema::ToZygote>();
+    // Without the broker nobody needs this process.
+    if (!packet || !*packet) _exit(0);
+    auto order = (*packet)->root<schema::ToZygote>();
+    capnp::MallocMessageBuilder builder;
+    auto answer = builder.initRoot<schema::FromZygote>();
+    switch (order.which()) {
+      case schema::ToZygote::LOAD:
+        load(order.getLoad(), answer.initLoaded());
+        break;
+      case schema::ToZygote::LOOK_UP: {
+        uint32_t found = 0;
+        for (auto symbol : order.getLookUp()) found += session_.linker().link(symbol.cStr()) ? 1 : 0;
+        answer.setLookedUp(found);
+        break;
+      }
+      case schema::ToZygote::FORK:
+        if ((*packet)->fds.size() != 1) _exit(1);
+        fork(kj::mv((*packet)->fds[0]));
+        continue;
+      case schema::ToZygote::BECOME: {
+        if ((*packet)->fds.empty()) _exit(1);
+        Status status = become(order.getBecome(), (*packet)->fds);
+        // The client says why not.
+        if (Status greeted = session_.greet(status); !greeted) _exit(1);
+        return session_;
+      }
+    }
+    send(builder);
+  }
+}
+
+// Waits for something from the broker, and meanwhile for children to end.
+void Zygote::waitForOrder() {
+  for (;;) {
+    std::vector<pollfd> fds = {{broker_.fd(), POLLIN, 0}};
+    for (const ForkedChild& child : children_) fds.push_back({child.pidFd.get(), POLLIN, 0});
+    if (poll(fds.data(), fds.size(), -1) < 0) continue;  // a signal
+    reportEnded();
+    if (fds[0].revents != 0) return;
+  }
+}
+
+void Zygote::reportEnded() {
+  std::erase_if(children_, [this](const ForkedChild& child) {
+    int status = 0;
+    if (waitpid(child.processId, &status, WNOHANG) != child.processId) return false;
+    capnp::MallocMessageBuilder message;
+    auto report = message.initRoot<schema::FromZygote>().initChildEnded();
+    report.setProcessId(static_cast<uint32_t>(child.processId));
+    report.initEnded().setStatus(WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+    report.getEnded().setSignal(WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    send(message);
+    return true;
+  });
+}
+
+void Zygote::load(schema::LoadOperation::Reader operation, schema::Loaded::Builder loaded) {
+  std::string file = toString(operation.getFile());
+  WatchedFile watched(file);
+  bool hasFile = file.find('/') != std::string::npos;
+  std::set<std::string> before = sharedObjects();
+  uint64_t start = now();
+
+  Status status = hasFile ? watched.read() : Status(Done{});
+  if (status && operation.getKind() == schema::LoadKind::LOAD_ARCHIVE && isThinArchive(file)) {
+    status = Error{file + ": the content of a thin archive lies in other files"};
+  }
+  if (status) status = perform(operation.getKind(), file);
+  if (status && hasFile) status = watched.readAgain();
+  if (status) files_.push_back(file);
+  if (!status) {
+    loaded.setFailed(status.error().message);
+    return;
+  }
+  auto done = loaded.initDone();
+  done.setNanoseconds(now() - start);
+  if (hasFile) watched.describe(done);
+
+  std::vector<std::pair<std::string, linker::FileStamp>> dependencies;
+  for (const std::string& path : sharedObjects()) {
+    if (before.contains(path) || path == file) continue;
+    auto stamp = linker::stampOf(path);
+    if (stamp) dependencies.emplace_back(path, *stamp);
+  }
+  auto list = done.initDependencies(static_cast<uint32_t>(dependencies.size()));
+  for (uint32_t i = 0; i < dependencies.size(); ++i) {
+    list[i].setPath(toData(dependencies[i].first));
+    setStamp(list[i].initStamp(), dependencies[i].second);
+  }
+}
+
+Status Zygote::perform(schema::LoadKind kind, const std::string& file) {
+  linker::RtsLinker& linker = session_.linker();
+  switch (kind) {
+    case schema::LoadKind::INIT_LINKER:
+      linker.initialise();
+      return Done{};
+    case schema::LoadKind::LOAD_DLL: {
+      auto message = linker.loadSharedObject(file);
+      if (message) return Error{*message};
+      return Done{};
+    }
+    case schema::LoadKind::LOAD_ARCHIVE:
+      return linker.loadArchive(file);
+    case schema::LoadKind::LOAD_OBJ:
+      return linker.loadObject(file);
+    case schema::LoadKind::RESOLVE_OBJS:
+      if (!linker.resolve()) return Error{"a symbol is missing"};
+      return Done{};
+  }
+  return Error{"an unknown load operation"};
+}
+
+void Zygote::fork(kj::AutoCloseFd socket) {
+  childSocket_ = kj::mv(socket);
+  std::fflush(nullptr);
+  pid_t processId = forkEvaluator(*this);
+  childSocket_ = nullptr;
+  if (processId > 0) {
+    // Debian 12's header for pidfd_open() is for C only.
+    auto pidFd = static_cast<int>(syscall(SYS_pidfd_open, processId, 0));
+    children_.push_back({processId, kj::AutoCloseFd(pidFd)});
+  }
+  capnp::MallocMessageBuilder message;
+  message.initRoot<schema::FromZygote>().setForked(processId > 0 ? static_cast<uint32_t>(processId) : 0);
+  send(message);
+}
+
+Evaluations& Zygote::prepare() {
+  children_.clear();
+  broker_ = PacketSocket(kj::mv(childSocket_));
+  // The RTS's handler for a main program would keep an interrupt for the first evaluation.
+  signal(SIGINT, SIG_IGN);
+  return takeOrders();
+}
+
+void Zygote::end() {
+  end_(session_);
+  _exit(0);
+}
+
+Status Zygote::become(schema::Become::Reader order, std::vector<kj::AutoCloseFd>& fds) {
+  kj::AutoCloseFd socket = kj::mv(fds[0]);
+  fds.erase(fds.begin());
+  session_.connect(kj::mv(socket));
+  // ^C is for the process group; what a splice starts is in it.
+  setpgid(0, 0);
+  RtsFlags.GcFlags.doIdleGC = true;
+  Status status = adoptSurroundings(order.getAttach(), fds);
+  fds.clear();
+
+  // What was loaded here has the client's names from now on, and the rest is loaded from its files.
+  auto names = order.getAttach().getFiles();
+  auto replay = order.getReplay();
+  if (status && names.size() != files_.size() + replay.size()) {
+    status = Error{"the broker's operations are not the client's"};
+  }
+  for (uint32_t i = 0; status && i < names.size(); ++i) {
+    if (i < files_.size()) {
+      session_.linker().rename(files_[i], toString(names[i]));
+    } else {
+      status = perform(replay[i - files_.size()].getKind(), toString(names[i]));
+    }
+  }
+  children_.clear();
+  broker_ = PacketSocket(nullptr);
+  return status;
+}
+
+void Zygote::send(capnp::MessageBuilder& message) {
+  if (Status sent = broker_.send(message); !sent) _exit(0);
+}
+
+}  // namespace splicehost

@@ -1,0 +1,72 @@
+#include "protocol/message_check.h"
+
+#include <capnp/dynamic.h>
+#include <capnp/serialize.h>
+
+#include <string>
+
+namespace splicehost {
+
+namespace {
+
+bool hasPointers(capnp::schema::Type::Which type) {
+  switch (type) {
+    case capnp::schema::Type::STRUCT:
+    case capnp::schema::Type::LIST:
+    case capnp::schema::Type::TEXT:
+    case capnp::schema::Type::DATA:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Follows all pointers. What is wrong with them throws, and so does what the schema does not know.
+void follow(const capnp::DynamicValue::Reader& value) {
+  switch (value.getType()) {
+    case capnp::DynamicValue::ENUM:
+      KJ_REQUIRE(value.as<capnp::DynamicEnum>().getEnumerant() != nullptr,
+                 "an enum has no such value");
+      break;
+    case capnp::DynamicValue::LIST: {
+      auto list = value.as<capnp::DynamicList>();
+      auto type = list.getSchema().whichElementType();
+      if (!hasPointers(type) && type != capnp::schema::Type::ENUM) break;
+      for (auto element : list) follow(element);
+      break;
+    }
+    case capnp::DynamicValue::STRUCT: {
+      auto structure = value.as<capnp::DynamicStruct>();
+      for (auto field : structure.getSchema().getNonUnionFields()) {
+        if (structure.has(field)) follow(structure.get(field));
+      }
+      if (structure.getSchema().getUnionFields().size() == 0) break;
+      KJ_IF_MAYBE (field, structure.which()) {
+        if (structure.has(*field)) follow(structure.get(*field));
+      } else {
+        KJ_FAIL_REQUIRE("a union has no such member");
+      }
+      break;
+    }
+    default:
+      // Numbers are good; texts and data have been checked by getting them.
+      break;
+  }
+}
+
+}  // namespace
+
+Status checkMessage(kj::ArrayPtr<const capnp::word> words, capnp::StructSchema root) {
+  try {
+    // No two pointers of a good message lead to the same place, so there is little more to follow
+    // than the message has words: a pointer from one segment to another counts twice, once for
+    // asking whether it is there.
+    capnp::FlatArrayMessageReader reader(words, {2 * words.size(), kMaxNesting});
+    follow(reader.getRoot<capnp::DynamicStruct>(root));
+  } catch (const kj::Exception& e) {
+    return Error{std::string("a malformed message: ") + e.getDescription().cStr()};
+  }
+  return Done{};
+}
+
+}  // namespace splicehost

@@ -1,0 +1,82 @@
+// Cap'n Proto messages with file descriptors over a Unix socket that keeps message boundaries: the
+// broker's connections (protocol/broker.capnp).
+//
+// One packet is one message: a word that says where the message is (0: it follows; 1: in the last fd of
+// the packet, a sealed memfd, since it is too large for a packet), then the message in the standard
+// stream framing.
+#pragma once
+
+#include <capnp/message.h>
+#include <capnp/schema.h>
+#include <capnp/serialize.h>
+#include <kj/io.h>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "protocol/result.h"
+
+namespace splicehost {
+
+class PacketSocket {
+ public:
+  // The most fds in a packet, besides that of a large message.
+  static constexpr size_t kMaxFds = 8;
+  // The largest message, in bytes. An environment can have 2 MiB.
+  static constexpr size_t kMaxMessage = size_t{64} << 20;
+
+  // Takes over `fd`, a connected SOCK_SEQPACKET socket, blocking or not.
+  explicit PacketSocket(kj::AutoCloseFd fd) : fd_(kj::mv(fd)) {}
+
+  // Sends a message with these fds, which stay the caller's. Fails if the other side has hung up, or if
+  // the socket does not block and its buffer is full: a peer that does not read its messages is gone
+  // for all that matters. Never raises SIGPIPE.
+  Status send(capnp::MessageBuilder& message, std::span<const int> fds = {});
+
+  // What one packet held. The reader is valid as long as this object.
+  class Packet {
+   public:
+    template <typename Root>
+    typename Root::Reader root() const {
+      return reader_->getRoot<Root>();
+    }
+    std::vector<kj::AutoCloseFd> fds;
+
+   private:
+    friend class PacketSocket;
+    kj::Array<capnp::word> words_;
+    std::unique_ptr<capnp::FlatArrayMessageReader> reader_;
+  };
+
+  // Receives the next message, a `Root`, all of whose pointers have been followed once, so that reading
+  // it throws nothing. Nothing if the other side has hung up; wouldBlock() then says whether it has not,
+  // but there is no message yet (a socket that does not block). Fails on a malformed message.
+  template <typename Root>
+  Result<std::optional<Packet>> receive() {
+    return receivePacket(capnp::Schema::from<Root>());
+  }
+  bool wouldBlock() const { return wouldBlock_; }
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  Result<std::optional<Packet>> receivePacket(capnp::StructSchema root);
+
+  kj::AutoCloseFd fd_;
+  bool wouldBlock_ = false;
+};
+
+// The user id of the process at the other end of a connected Unix socket. Fails if that cannot be told.
+struct Peer {
+  uint32_t user;
+  int32_t processId;
+};
+Result<Peer> peerOf(int fd);
+
+// Memory that holds a message in the standard stream framing and that nobody can change any more.
+Result<kj::AutoCloseFd> sealedMemory(const char* name, capnp::MessageBuilder& message, size_t* bytes);
+
+}  // namespace splicehost

@@ -1,0 +1,77 @@
+"""The broker through which compiles share what they load: one for each thing that is measured."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+
+class Broker:
+    """A place for a broker of its own, which the first compile in its `environment` starts.
+
+    It is stopped at the end of the with statement, so that nothing is shared with what is measured next.
+    """
+
+    PATIENCE = 60.0  # seconds until zygotes have grown
+    QUIET = 0.2  # seconds without a growing zygote, until it is believed that there will be none
+
+    def __init__(self, interpreter, orphans):
+        self._orphans = orphans
+        self._control = None if interpreter is None else control_program(interpreter)
+        self._folder = tempfile.TemporaryDirectory(prefix="splicehost-bench-")
+        self.environment = {"XDG_RUNTIME_DIR": self._folder.name, "XDG_CONFIG_HOME": self._folder.name}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self._folder.cleanup()
+
+    def settle(self):
+        """Waits until no zygote is growing."""
+        deadline = quiet_since = time.monotonic()
+        deadline += self.PATIENCE
+        while time.monotonic() < deadline and time.monotonic() < quiet_since + self.QUIET:
+            if not self._orphans.brokers():
+                return
+            status = self.status()
+            if status is None:
+                time.sleep(2)  # as long as growing a few should take
+                return
+            if any(zygote["growing"] for zygote in status["zygotes"]):
+                quiet_since = time.monotonic()
+            time.sleep(0.02)
+
+    def status(self):
+        """What `iservctl status` says; None if it says nothing."""
+        ran = self._tell("status", "--json")
+        return json.loads(ran.stdout) if ran.returncode == 0 else None
+
+    def stop(self):
+        """Ends the broker and its zygotes, and waits for them."""
+        if not self._orphans.brokers():
+            return
+        self._tell("stop")
+        deadline = time.monotonic() + 10
+        while brokers := self._orphans.brokers():
+            if time.monotonic() > deadline:
+                print("iservctl stop does not stop the broker", file=sys.stderr)
+                for pid in brokers:
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+        self._orphans.settle()
+
+    def _tell(self, *what):
+        return subprocess.run([self._control, *what], env={**os.environ, **self.environment},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=False)
+
+
+def control_program(interpreter):
+    """iservctl, where it is built or installed."""
+    built = interpreter.parents[1] / "iservctl"
+    return built if built.exists() else interpreter.parents[3] / "bin" / "iservctl"

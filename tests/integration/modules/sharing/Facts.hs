@@ -1,0 +1,91 @@
+-- | What a process can find out about itself and its surroundings.
+module Facts (report, waitForFile) where
+
+import Control.Concurrent
+import Control.Exception
+import Control.Monad
+import Data.Char
+import Data.List
+import GHC.IO.Encoding
+import System.Directory
+import System.Environment
+import System.Exit
+import System.IO
+import System.Posix.Process
+import System.Posix.Resource
+import System.Posix.Signals
+import System.Process
+import Subject (bump)
+
+-- | Writes all facts to a file, one a line, and a word with special letters to both outputs.
+report :: FilePath -> IO ()
+report file = do
+  facts <- sequence
+    [ fact "calls of bump" bump
+    , fact "current directory" getCurrentDirectory
+    , fact "arguments" getArgs
+    , fact "program name" getProgName
+    , fact "environment" (sort <$> getEnvironment)
+    , fact "threads" (pure rtsSupportsBoundThreads)
+    , fact "capabilities" getNumCapabilities
+    , fact "encodings" ((,,) <$> getLocaleEncoding <*> getFileSystemEncoding <*> getForeignEncoding)
+    , fact "is terminal" (mapM hIsTerminalDevice [stdin, stdout, stderr])
+    , fact "encoding" (mapM hGetEncoding [stdin, stdout, stderr])
+    , fact "buffering" (mapM hGetBuffering [stdin, stdout, stderr])
+    , fact "open" (mapM hIsOpen [stdin, stdout, stderr])
+    , fact "streams" (mapM (\n -> try' (getSymbolicLinkTarget ("/proc/self/fd/" ++ show n))) [0 .. 2 :: Int])
+    , fact "input" getContents
+    , fact "status" (filter wanted . lines <$> readFile "/proc/self/status")
+    , fact "limits" (lines <$> readFile "/proc/self/limits")
+    , fact "open files" (limit <$> getResourceLimit ResourceOpenFiles)
+    , fact "niceness" (getProcessPriority 0)
+    , fact "handlers" (mapM handler [sigHUP, sigUSR1, sigUSR2, sigPIPE, sigTERM])
+    , fact "fits in 600 MB" (all fits . lines <$> readFile "/proc/self/status")
+    , fact "a child's status" (sort . filter wanted . lines <$> readProcess "cat" ["/proc/self/status"] "")
+    , fact "a child's open files" (lines <$> readProcess "sh" ["-c", "ls /proc/$$/fd"] "")
+    , fact "a child's exit" (system "exit 3")
+    , fact "a timer" (threadDelay 1000)
+    , fact "speaking" (putStrLn "größe" >> hFlush stdout)
+    , fact "complaining" (hPutStrLn stderr "länge")
+    ]
+  withFile file WriteMode $ \handle -> hSetEncoding handle utf8 >> mapM_ (hPutStrLn handle) facts
+  where
+    wanted line = any (`isPrefixOf` line) statusLines
+    limit limits = (shown (softLimit limits), shown (hardLimit limits))
+    shown (ResourceLimit n) = show n
+    shown _ = "none"
+
+-- | Lines of /proc/self/status that say what a process has from its parent.
+statusLines :: [String]
+statusLines =
+  [ "Umask", "Uid", "Gid", "Groups", "SigBlk", "SigIgn", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp:"
+  , "Cpus_allowed_list" ]
+
+-- | Whether the line of /proc/self/status is not that of an excessive memory.
+fits :: String -> Bool
+fits line = case words line of
+  ["VmRSS:", kilobytes, "kB"] -> (read kilobytes :: Int) < 600000
+  _ -> True
+
+-- | What a signal does, and leaves it as it was.
+handler :: Signal -> IO String
+handler signal = do
+  old <- installHandler signal Default Nothing
+  _ <- installHandler signal old Nothing
+  pure $ case old of
+    Default -> "default"
+    Ignore -> "ignored"
+    _ -> "handled"
+
+fact :: Show a => String -> IO a -> IO String
+fact name action = do
+  value <- try' action
+  pure (name ++ ": " ++ either ("failed: " ++) show value)
+
+try' :: IO a -> IO (Either String a)
+try' action = either (\e -> Left (show (e :: SomeException))) Right <$> try (action >>= evaluate)
+
+-- | Says by a file that it is here, and goes on when there is another file.
+waitForFile :: FilePath -> FilePath -> IO ()
+waitForFile here goOn = writeFile here "" >> loop
+  where loop = doesFileExist goOn >>= \there -> unless there (threadDelay 5000 >> loop)

@@ -1,0 +1,1 @@
+int subject_value(void) { return VALUE; }
