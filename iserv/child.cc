@@ -7,15 +7,7 @@
 
 namespace splicehost {
 
-namespace {
-
-constexpr int kChildFd = 3;
-
-}  // namespace
-
-Child::Child(const std::string& program, const std::string& name,
-             const std::vector<std::string>& arguments)
-    : started_(Done{}) {
+Child::Child(const std::string& program, std::vector<std::string> arguments) : started_(Done{}) {
   uv_loop_init(&loop_);
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -25,25 +17,23 @@ Child::Child(const std::string& program, const std::string& name,
   socket_ = kj::AutoCloseFd(ends[0]);
   kj::AutoCloseFd childEnd(ends[1]);
 
-  std::vector<std::string> words = {name, "--fd", std::to_string(kChildFd)};
-  words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
+  for (std::string& word : arguments) argv.push_back(word.data());
   argv.push_back(nullptr);
 
-  uv_stdio_container_t stdio[kChildFd + 1];
-  for (int fd = 0; fd < kChildFd; ++fd) {
+  uv_stdio_container_t stdio[kSocket + 1];
+  for (int fd = 0; fd < kSocket; ++fd) {
     stdio[fd].flags = UV_INHERIT_FD;
     stdio[fd].data.fd = fd;
   }
-  stdio[kChildFd].flags = UV_INHERIT_FD;
-  stdio[kChildFd].data.fd = childEnd.get();
+  stdio[kSocket].flags = UV_INHERIT_FD;
+  stdio[kSocket].data.fd = childEnd.get();
 
   uv_process_options_t options = {};
   options.file = program.c_str();
   options.args = argv.data();
   options.stdio = stdio;
-  options.stdio_count = kChildFd + 1;
+  options.stdio_count = kSocket + 1;
   options.exit_cb = [](uv_process_t* process, int64_t status, int signal) {
     static_cast<Child*>(process->data)->exit_ = Exit{status, signal};
     uv_close(reinterpret_cast<uv_handle_t*>(process), nullptr);

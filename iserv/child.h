@@ -1,4 +1,4 @@
-// An interpreter as a child process of the front end.
+// A child process of the front end: an interpreter, or what starts the broker.
 #pragma once
 
 #include <uv.h>
@@ -13,7 +13,7 @@
 
 namespace splicehost {
 
-// Owns a running interpreter: when this object goes, so does the process.
+// Owns a running process: when this object goes, so does the process.
 class Child {
  public:
   struct Exit {
@@ -21,11 +21,11 @@ class Child {
     int signal;      // the signal that ended it, or 0
   };
 
-  // Starts `program` with this first argument (its own name) and further ones behind "--fd 3". It has
-  // this process's standard streams, environment and working directory, and as fd 3 one end of a
-  // socket pair, whose other end is takeSocket().
-  Child(const std::string& program, const std::string& name,
-        const std::vector<std::string>& arguments);
+  // Starts `program` with these arguments, the first of which is its own name. It has this process's
+  // standard streams, environment and working directory, and as fd 3 one end of a socket pair, whose
+  // other end is takeSocket().
+  static constexpr int kSocket = 3;
+  Child(const std::string& program, std::vector<std::string> arguments);
   ~Child();
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

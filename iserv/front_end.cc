@@ -62,24 +62,18 @@ void complain(const std::string& message) {
 
 }  // namespace
 
-FrontEnd::FrontEnd(const FrontEndOptions& options)
-    : options_(options),
-      child_(options.program, options.programName, options.rtsOptions),
-      connection_(child_.takeSocket()) {}
+FrontEnd::FrontEnd(const FrontEndOptions& options) : options_(options) {}
 
 int FrontEnd::run() {
-  if (!child_.started()) {
-    complain("the interpreter could not be started: " + child_.started().error().message);
-    return 1;
-  }
-  Status greeted = greet();
-  Result<Next> next = greeted ? Result<Next>(Next::kContinue) : Result<Next>(greeted.error());
+  Status started = start();
+  Result<Next> next = started ? Result<Next>(Next::kContinue) : Result<Next>(started.error());
   while (next && *next == Next::kContinue) next = relayOne();
+  if (shared_) shared_->report();
 
   // Hanging up ends the interpreter, unless it is ending already.
   bool orderly = next && *next == Next::kShutdown;
-  if (!orderly) connection_ = Connection(kj::AutoCloseFd());
-  Child::Exit exit = child_.wait(orderly ? kShutdownPatienceMs : kErrorPatienceMs);
+  if (!orderly) connection_.reset();
+  std::optional<Child::Exit> exit = waitForEnd(orderly);
   if (next) return 0;
 
   std::string message = next.error().message;
@@ -87,17 +81,111 @@ int FrontEnd::run() {
     complain(message);
     return 1;
   }
-  if (exit.signal != 0) {
-    complain("the interpreter was ended by signal " + std::to_string(exit.signal) + " (" +
-             strsignal(exit.signal) + ") " + message);
+  if (!exit) {
+    complain("the interpreter ended " + message);
+    return 1;
+  }
+  if (exit->signal != 0) {
+    complain("the interpreter was ended by signal " + std::to_string(exit->signal) + " (" +
+             strsignal(exit->signal) + ") " + message);
     // GHC shows how its child ended; one core file is enough.
     rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    signal(exit.signal, SIG_DFL);
-    raise(exit.signal);
+    signal(exit->signal, SIG_DFL);
+    raise(exit->signal);
   }
-  complain("the interpreter ended with exit status " + std::to_string(exit.status) + " " + message);
-  return exit.status == 0 ? 1 : static_cast<int>(exit.status);
+  complain("the interpreter ended with exit status " + std::to_string(exit->status) + " " + message);
+  return exit->status == 0 ? 1 : static_cast<int>(exit->status);
+}
+
+// How the interpreter ended; nothing if nobody knows, or if nobody needs to.
+std::optional<Child::Exit> FrontEnd::waitForEnd(bool orderly) {
+  if (child_ && child_->started()) return child_->wait(orderly ? kShutdownPatienceMs : kErrorPatienceMs);
+  if (shared_ && interpreterGone_) return shared_->sessionEnd(kErrorPatienceMs);
+  return std::nullopt;
+}
+
+// Both sides start at the same time: a child's answer is awaited when the first request has been read.
+Status FrontEnd::start() {
+  if (!options_.broker.empty()) {
+    auto shared = SharedInterpreter::open({options_.broker, options_.program, options_.programName,
+                                           std::string(options_.version->name), options_.way,
+                                           options_.identity});
+    if (shared) {
+      shared_ = std::move(*shared);
+      return Done{};
+    }
+    complain("libraries are not shared: " + shared.error().message);
+  }
+  return startChild();
+}
+
+Status FrontEnd::startChild() {
+  std::vector<std::string> arguments = {options_.programName, "--fd", std::to_string(Child::kSocket)};
+  arguments.insert(arguments.end(), options_.rtsOptions.begin(), options_.rtsOptions.end());
+  child_.emplace(options_.program, std::move(arguments));
+  if (!child_->started()) {
+    return child_->started().error().within("the interpreter could not be started");
+  }
+  connection_.emplace(child_->takeSocket());
+  return sendHello();
+}
+
+Status FrontEnd::sendHello() {
+  capnp::MallocMessageBuilder builder;
+  auto hello = builder.initRoot<schema::ToInterpreter>().initHello();
+  hello.setProtocolVersion(schema::PROTOCOL_VERSION);
+  hello.setGhcVersion(std::string(options_.version->name));
+  hello.setBuildIdentity(options_.identity);
+  hello.setWay(options_.way);
+  hello.setIgnoredSignals(options_.ignoredSignals);
+  if (!connection_->send(builder)) return interpreterGone();
+  return Done{};
+}
+
+// Gets an interpreter for what must run now: a session of the broker's, or else a child in which
+// everything that was answered without one is done again.
+Status FrontEnd::attachSession() {
+  Result<kj::AutoCloseFd> session = shared_->attach();
+  Status attached = session ? Status(Done{}) : Status(session.error());
+  if (attached) {
+    connection_.emplace(kj::mv(*session));
+    attached = sendHello();
+    if (attached) attached = awaitGreeting();
+  }
+  if (attached) return replay();
+
+  if (options_.verbose) trace("  ", "no session: " + attached.error().message, 0, 0);
+  greeted_ = interpreterGone_ = false;
+  Status started = startChild();
+  if (started) started = replay();
+  shared_.reset();
+  return started;
+}
+
+// Does in the interpreter what GHC believes to be done.
+Status FrontEnd::replay() {
+  Status status = Done{};
+  shared_->replay(child_.has_value(), [&](capnp::MessageBuilder& message) {
+    if (!status) return;
+    auto request = message.getRoot<schema::ToInterpreter>().getRequest().asReader();
+    pending_.push_back({request.which(), subject(request), true, ""});
+    if (!connection_->send(message)) {
+      status = interpreterGone();
+    } else if (pending_.size() >= kMaxSentAhead) {
+      Result<Next> next = awaitReplies();
+      if (!next) status = next.error();
+    }
+  });
+  return status;
+}
+
+Status FrontEnd::checkReplayed(const Pending& request, schema::Reply::Reader reply) {
+  if (reply.isMaybeText() && reply.getMaybeText().isText()) {
+    return Error{request.subject + ": " + reply.getMaybeText().getText().cStr()};
+  }
+  if (reply.isBool() && !reply.getBool()) return Error{request.subject + ": a symbol is missing"};
+  return Done{};
 }
 
 Error FrontEnd::interpreterGone() {
@@ -106,21 +194,9 @@ Error FrontEnd::interpreterGone() {
   return Error{greeted_ ? "while it was idle" : "while it was starting"};
 }
 
-// Both sides start at the same time: the answer is awaited when the first request has been read.
-Status FrontEnd::greet() {
-  capnp::MallocMessageBuilder builder;
-  auto hello = builder.initRoot<schema::ToInterpreter>().initHello();
-  hello.setProtocolVersion(schema::PROTOCOL_VERSION);
-  hello.setGhcVersion(std::string(options_.version->name));
-  hello.setBuildIdentity(options_.identity);
-  hello.setWay(options_.way);
-  if (!connection_.send(builder)) return interpreterGone();
-  return Done{};
-}
-
 Status FrontEnd::awaitGreeting() {
   greeted_ = true;
-  auto message = connection_.receive<schema::FromInterpreter>();
+  auto message = connection_->receive<schema::FromInterpreter>();
   if (!message) return message.error().within("the interpreter's answer");
   if (!*message) return interpreterGone();
   auto answer = **message;
@@ -158,8 +234,9 @@ void FrontEnd::readSome(uint64_t atLeast) {
 // interpreter goes: nobody may need it for a long time, and it should not leave this process behind.
 Status FrontEnd::waitForGhc() {
   for (;;) {
-    if (!connection_.buffered()) {
-      pollfd fds[] = {{options_.readFd, POLLIN, 0}, {connection_.fd(), POLLIN, 0}};
+    if (!connection_ || !connection_->buffered()) {
+      // Without an interpreter there is only GHC: poll() ignores a negative fd.
+      pollfd fds[] = {{options_.readFd, POLLIN, 0}, {connection_ ? connection_->fd() : -1, POLLIN, 0}};
       if (poll(fds, 2, -1) < 0) continue;  // a signal
       if (fds[0].revents != 0) return Done{};
     }
@@ -220,12 +297,26 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
                                           capnp::MessageBuilder& message) {
   capnp::MallocMessageBuilder builder;
   auto reply = builder.initRoot<schema::Reply>();
-  Pending pending{request.which(), ""};
-  pending.subject = subject(request);
+  Pending pending{request.which(), subject(request), false, ""};
   if (answeredHere(request.which(), reply)) return answer(pending, reply);
+  if (!connection_) {
+    // GHC may have nothing to run at all.
+    if (request.isShutdown()) {
+      reply.setDone();
+      Result<Next> next = answer(pending, reply);
+      return next && *next == Next::kContinue ? Next::kShutdown : next;
+    }
+    if (shared_->answer(request, reply)) return answer(pending, reply);
+    if (Status attached = attachSession(); !attached) return attached.error();
+  }
+  if (shared_) {
+    shared_->noteRequest(request);
+    if (request.isLookupSymbol()) pending.symbol = request.getLookupSymbol();
+    if (request.isLookupClosure()) pending.symbol = request.getLookupClosure();
+  }
   pending_.push_back(std::move(pending));
   // An interpreter that is gone may have said why, in answer to an earlier request.
-  if (!connection_.send(message)) return awaitReplies();
+  if (!connection_->send(message)) return awaitReplies();
   // GHC does not wait for an answer that has no content, so it is not awaited here either.
   bool waits = ghc::replyKind(request.which()) != schema::Reply::DONE || request.isShutdown();
   if (waits || options_.verbose || pending_.size() >= kMaxSentAhead) return awaitReplies();
@@ -235,8 +326,8 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
 // Waits for something from the interpreter while watching GHC. False if GHC is gone.
 Result<bool> FrontEnd::waitForInterpreter(bool relayAnswers) {
   for (;;) {
-    if (connection_.buffered()) return true;
-    pollfd fds[] = {{connection_.fd(), POLLIN, 0},
+    if (connection_->buffered()) return true;
+    pollfd fds[] = {{connection_->fd(), POLLIN, 0},
                     {options_.readFd, static_cast<short>(relayAnswers ? POLLIN : 0), 0}};
     if (poll(fds, 2, -1) < 0) continue;  // a signal
     if (fds[0].revents != 0) return true;
@@ -257,7 +348,7 @@ Status FrontEnd::sendAnswer(ghc::Bytes bytes) {
   capnp::MallocMessageBuilder builder(static_cast<uint>(bytes.size() / sizeof(capnp::word) + 16));
   builder.initRoot<schema::ToInterpreter>().setThAnswer(
       {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()});
-  return connection_.send(builder);
+  return connection_->send(builder);
 }
 
 Result<FrontEnd::Next> FrontEnd::awaitReplies() {
@@ -278,7 +369,7 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
     Result<bool> ready = waitForInterpreter(template_haskell);
     if (!ready) return ready.error();
     if (!*ready) return Next::kGhcGone;
-    auto message = connection_.receive<schema::FromInterpreter>();
+    auto message = connection_->receive<schema::FromInterpreter>();
     if (!message) return message.error().within("the interpreter's answer");
     if (!*message) return interpreterGone();
     auto from = **message;
@@ -295,6 +386,13 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
     if (!from.isReply()) return Error{"the interpreter sent no reply to: " + request.subject};
     if (from.getReply().isFailed()) {
       return Error{request.subject + ": " + from.getReply().getFailed().cStr()};
+    }
+    if (request.answered) {
+      if (Status good = checkReplayed(request, from.getReply()); !good) return good.error();
+      return Next::kContinue;
+    }
+    if (!request.symbol.empty() && from.getReply().getMaybePointer().isPointer()) {
+      shared_->noteSymbol(request.symbol);
     }
     Result<Next> next = answer(request, from.getReply());
     bool last = request.which == schema::Request::SHUTDOWN;

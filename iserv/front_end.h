@@ -3,10 +3,13 @@
 #pragma once
 
 #include <deque>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "iserv/child.h"
+#include "iserv/shared_interpreter.h"
 #include "protocol/connection.h"
 #include "protocol/ghc_messages.h"
 #include "protocol/ghc_versions.h"
@@ -25,6 +28,8 @@ struct FrontEndOptions {
   std::string program;      // the interpreter
   std::string programName;  // its argv[0]: names its profile reports
   std::string identity;     // its build identity
+  std::string broker;       // the broker's program; empty if there is to be none
+  uint64_t ignoredSignals = 0;  // as in ClientHello
 };
 
 class FrontEnd {
@@ -44,21 +49,30 @@ class FrontEnd {
     bool ended = false;
     ghc::Bytes unread() const { return ghc::Bytes(bytes).subspan(begin); }
   };
-  enum class Next { kContinue, kShutdown, kGhcGone };
-
-  Status greet();
-  Status awaitGreeting();
-  Result<Next> relayOne();
-  Result<Next> readMessage(size_t* size, schema::Request::Builder request);
-  Status waitForGhc();
-  void readSome(uint64_t atLeast);
-  Result<Next> carryOut(schema::Request::Reader request, capnp::MessageBuilder& message);
   // A request that the interpreter has not answered yet.
   struct Pending {
     schema::Request::Which which;
     std::string subject;  // for an error message
+    // GHC has its answer already; what is awaited is the same one.
+    bool answered = false;
+    std::string symbol;  // that is looked up
   };
 
+  enum class Next { kContinue, kShutdown, kGhcGone };
+
+  Status start();
+  Status attachSession();
+  Status startChild();
+  Status sendHello();
+  Status awaitGreeting();
+  std::optional<Child::Exit> waitForEnd(bool orderly);
+  Result<Next> relayOne();
+  Result<Next> readMessage(size_t* size, schema::Request::Builder request);
+  Status waitForGhc();
+  Status replay();
+  Status checkReplayed(const Pending& request, schema::Reply::Reader reply);
+  void readSome(uint64_t atLeast);
+  Result<Next> carryOut(schema::Request::Reader request, capnp::MessageBuilder& message);
   Result<Next> awaitReplies();
   Result<Next> awaitReply(const Pending& request);
   Result<Next> answer(const Pending& request, schema::Reply::Reader reply);
@@ -68,8 +82,11 @@ class FrontEnd {
   void trace(const char* direction, const std::string& text, size_t size, uint64_t nanoseconds);
 
   const FrontEndOptions& options_;
-  Child child_;
-  Connection connection_;
+  // How there comes to be an interpreter: from the broker, or else as a child.
+  std::unique_ptr<SharedInterpreter> shared_;
+  std::optional<Child> child_;
+  // To the interpreter, once there is one.
+  std::optional<Connection> connection_;
   Incoming incoming_;
   uint64_t messages_ = 0;  // requests decoded so far
   std::deque<Pending> pending_;  // the interpreter is busy with the first one

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "iserv/configuration.h"
 #include "iserv/front_end.h"
 #include "iserv/manifest.h"
 
@@ -96,7 +97,28 @@ Status locate(const char* argv0, FrontEndOptions& options) {
   }
   options.identity = identity->second;
   options.program = folder + "/interpreter" + std::string(waySuffix(options.way));
+
+  // RTS options are for one interpreter; and an application that is one (docs/examples) has no broker.
+  std::string broker = folder + "/../iserv/iservd";
+  if (!options.rtsOptions.empty() || getenv("GHCRTS") != nullptr || access(broker.c_str(), X_OK) != 0) {
+    return Done{};
+  }
+  Result<Configuration> configuration = readConfiguration();
+  if (!configuration) return configuration.error();
+  if (configuration->share) options.broker = broker;
   return Done{};
+}
+
+// Bit n-1: signal n is ignored.
+uint64_t ignoredSignals() {
+  uint64_t ignored = 0;
+  for (int number = 1; number <= 64; ++number) {
+    struct sigaction action;
+    if (sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
+      ignored |= uint64_t{1} << (number - 1);
+    }
+  }
+  return ignored;
 }
 
 int main(int argc, char* argv[]) {
@@ -111,9 +133,12 @@ int main(int argc, char* argv[]) {
   // GHC's pipes are this process's alone: whoever else held them would hide GHC's end from us.
   fcntl(options.readFd, F_SETFD, FD_CLOEXEC);
   fcntl(options.writeFd, F_SETFD, FD_CLOEXEC);
-  // ^C is for GHC and for the interpreter, which get it too; a peer that is gone shows in write().
-  signal(SIGINT, SIG_IGN);
-  signal(SIGQUIT, SIG_IGN);
+  options.ignoredSignals = ignoredSignals();
+  // ^C is for GHC and for the interpreter. A child of this process gets it too; a session of the broker's
+  // is in another process group.
+  signal(SIGINT, [](int) { SharedInterpreter::interruptSession(); });
+  signal(SIGQUIT, [](int) { SharedInterpreter::interruptSession(); });
+  // A peer that is gone shows in write().
   signal(SIGPIPE, SIG_IGN);
   return FrontEnd(options).run();
 }

@@ -2,10 +2,18 @@
 """Measures what external interpreters cost a compile: GHC's own, ours, and GHC itself.
 
 For every GHC, way and module, the contenders are run in turn; the interpreter wait (see meter.cc)
-and the whole `ghc -c` are reported as medians, with the ratio to GHC's own ghc-iserv.
+and the whole `ghc -c` are reported as medians, with the ratio to GHC's own ghc-iserv. What can be
+measured, and chosen with --only:
+
+  cold      ours with nothing shared between compiles
+  warm      ours with sharing, from the third compile on
+  turns     the time of single turns, with sharing (part of warm; alone, whole compiles are left out)
+  memory    what each of several sessions at the same time adds
+  project   a project of many modules, one `ghc -c` each
 
   bench.py --iserv build/ghc-9.0.2/iserv            a table of everything
   bench.py --iserv build/ghc-9.0.2/iserv --quick    a first impression, in a minute
+  bench.py --iserv ... --only warm --modules L --ways vanilla --runs 1
   bench.py --iserv ... --check                      exits with 1 if a bar is missed
   bench.py --iserv ... --write                      regenerates docs/measurements.md
 """
@@ -14,21 +22,26 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from splicebench import report
-from splicebench.bars import judge
-from splicebench.contenders import build_meter
+from splicebench.bars import judge, judge_memory, judge_projects
+from splicebench.contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER
 from splicebench.ghc import WAY_FLAGS, Ghc
 from splicebench.machine import describe
 from splicebench.measure import Case, measure_all, our_failures
+from splicebench.memory import measure_memory
 from splicebench.processes import Orphans
 from splicebench.project import measure_project
 
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parents[1] / "docs" / "measurements.md"
 MODULES = ("T", "L", "J", "Y")
+
+# Who takes part in what is measured module by module.
+CONTENDERS = {"cold": (PEER, OURS_COLD, IN_PROCESS), "warm": (PEER, OURS_WARM, IN_PROCESS),
+              "turns": (PEER, OURS_WARM)}
+PARTS = (*CONTENDERS, "memory", "project")
 
 
 def names_from(allowed):
@@ -55,9 +68,12 @@ def parse_arguments():
                         help="of vanilla,profiling,dynamic (default: all)")
     parser.add_argument("--modules", type=names_from(MODULES), help="of T,L,J,Y (default: all)")
     parser.add_argument("--runs", type=int, metavar="N", help="runs per figure (default: 5)")
-    parser.add_argument("--quick", action="store_true", help="3 runs, modules T and L")
-    parser.add_argument("--project", action=argparse.BooleanOptionalAction,
-                        help="also build a project of many modules (default: with --write)")
+    parser.add_argument("--quick", action="store_true",
+                        help="3 runs, modules T and L, without memory and project")
+    parser.add_argument("--only", type=names_from(PARTS), metavar="PARTS",
+                        help="of cold,warm,turns,memory,project (default: all)")
+    parser.add_argument("--sessions", type=int, default=4, metavar="N",
+                        help="sessions at the same time, for their memory (default: 4)")
     parser.add_argument("--project-ways", type=names_from(WAY_FLAGS), default=["profiling"],
                         help="ways to build the project in (default: profiling)")
     parser.add_argument("--project-modules", type=int, default=60, metavar="N")
@@ -65,9 +81,11 @@ def parse_arguments():
     parser.add_argument("--jobs", type=int, default=2, metavar="N",
                         help="compiles at a time in the project (default: 2)")
     parser.add_argument("--meter", type=Path, metavar="PROGRAM",
-                        help="the built meter (default: compile it, with $CXX or c++)")
+                        help="the built meter (default: that of the build folder that --iserv is in)")
     parser.add_argument("--check", action="store_true",
                         help="judge the bars, and exit with 1 if one is missed")
+    parser.add_argument("--quiet-machine", action="store_true",
+                        help="nothing else runs here: judge absolute times, too")
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
     parser.add_argument("--write", nargs="?", type=Path, const=DOCUMENT, metavar="FILE",
                         help="write the document (default: docs/measurements.md)")
@@ -75,8 +93,7 @@ def parse_arguments():
     arguments.ghc = arguments.ghc or ["ghc"]
     arguments.runs = arguments.runs or (3 if arguments.quick else 5)
     arguments.modules = arguments.modules or (["T", "L"] if arguments.quick else list(MODULES))
-    if arguments.project is None:
-        arguments.project = arguments.write is not None
+    arguments.only = arguments.only or (list(CONTENDERS) if arguments.quick else list(PARTS))
     if arguments.check and arguments.iserv is None:
         parser.error("--check needs --iserv")
     return arguments
@@ -92,36 +109,47 @@ def our_interpreter(arguments, ghc):
     return path
 
 
-def measure_projects(arguments, ghcs, orphans):
-    results = []
-    for ghc in ghcs if arguments.project else []:
-        for way in arguments.project_ways:
-            results += measure_project(ghc, way, our_interpreter(arguments, ghc),
-                                       arguments.project_modules, arguments.jobs,
-                                       arguments.project_runs, orphans)
-    return results
+def meter_program(arguments, ghc):
+    """The meter that was named, or that was built with our interpreter."""
+    ours = our_interpreter(arguments, ghc)
+    path = arguments.meter or (ours and ours.parents[1] / "tests" / "bench" / "meter")
+    if path is None or not path.exists():
+        sys.exit(f"bench.py: no meter at {path}: say --meter BUILD/tests/bench/meter")
+    return path.absolute()
 
 
 def measure_modules(arguments, ghcs, orphans):
-    with tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory:
-        meter = arguments.meter or build_meter(HERE / "meter.cc", Path(directory))
-        cases = [Case(ghc, way, HERE / "modules" / f"{module}.hs",
-                      our_interpreter(arguments, ghc), meter.absolute(), orphans)
-                 for ghc in ghcs for way in arguments.ways for module in arguments.modules]
-        return measure_all(cases, arguments.runs)
+    parts = [part for part in CONTENDERS if part in arguments.only]
+    if not parts:
+        return []
+    names = {name for part in parts for name in CONTENDERS[part]}
+    cases = [Case(ghc, way, HERE / "modules" / f"{module}.hs", our_interpreter(arguments, ghc),
+                  meter_program(arguments, ghc), orphans)
+             for ghc in ghcs for way in arguments.ways for module in arguments.modules]
+    return measure_all(cases, names, parts != ["turns"], arguments.runs)
 
 
-def publish(arguments, measurements, projects, verdicts):
+def measure_memories(arguments, ghcs, orphans):
+    return [result for ghc in ghcs for way in arguments.ways
+            for result in measure_memory(ghc, way, HERE / "modules" / "H.hs",
+                                         our_interpreter(arguments, ghc), arguments.sessions, orphans)]
+
+
+def measure_projects(arguments, ghcs, orphans):
+    return [result for ghc in ghcs for way in arguments.project_ways
+            for result in measure_project(ghc, way, our_interpreter(arguments, ghc),
+                                          arguments.project_modules, arguments.jobs,
+                                          arguments.project_runs, orphans)]
+
+
+def publish(arguments, results, verdicts):
     """Prints or writes what was asked for."""
     if arguments.json:
-        print(json.dumps({"machine": dict(describe()),
-                          "measurements": [m.as_json() for m in measurements],
-                          "projects": [r.as_json() for r in projects]}, indent=1))
+        print(json.dumps({"machine": dict(describe()), **results.as_json()}, indent=1))
     else:
-        print(report.as_text(measurements, projects))
+        print(report.as_text(results))
     if arguments.write:
-        arguments.write.write_text(
-            report.as_markdown(measurements, projects, verdicts, describe(), arguments.runs))
+        arguments.write.write_text(report.as_markdown(results, verdicts, describe(), arguments.runs))
         print(f"wrote {arguments.write}", file=sys.stderr)
 
 
@@ -129,14 +157,18 @@ def main():
     arguments = parse_arguments()
     ghcs = [Ghc(program) for program in arguments.ghc]
     orphans = Orphans()
-    measurements = measure_modules(arguments, ghcs, orphans)
-    projects = measure_projects(arguments, ghcs, orphans)
-    verdicts = judge(measurements)
-    publish(arguments, measurements, projects, verdicts)
+    results = report.Results(measure_modules(arguments, ghcs, orphans))
+    if "memory" in arguments.only:
+        results.memory = measure_memories(arguments, ghcs, orphans)
+    if "project" in arguments.only:
+        results.projects = measure_projects(arguments, ghcs, orphans)
+    verdicts = (judge(results.measurements, arguments.quiet_machine) + judge_memory(results.memory)
+                + judge_projects(results.projects))
+    publish(arguments, results, verdicts)
     if arguments.check:
         print(report.verdict_lines(verdicts) or "no bar could be judged", file=sys.stderr)
     missed = arguments.check and not (verdicts and all(v.met for v in verdicts))
-    return 1 if missed or our_failures(measurements) else 0
+    return 1 if missed or our_failures(results.measurements) else 0
 
 
 if __name__ == "__main__":

@@ -2,23 +2,32 @@
 """What bench.py makes of measurements: ratios, bars, tables, leftovers of processes."""
 
 import os
+import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
 
 from splicebench import report
-from splicebench.bars import judge
-from splicebench.contenders import IN_PROCESS, OURS_COLD, PEER
-from splicebench.measure import Measurement, our_failures, rotated
-from splicebench.processes import Orphans, run
+from splicebench.bars import judge, judge_memory, judge_projects
+from splicebench.broker import Broker
+from splicebench.contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER, Contender
+from splicebench.measure import LOADS, Measurement, our_failures, rotated
+from splicebench.memory import MemoryResult
+from splicebench.processes import Orphans, descendants, proportional_bytes, run
 from splicebench.project import ProjectResult, write_modules
+
+
+TURNS = {"resolveObjs": [19000, 21000, 23000], "addLibrarySearchPath": [9000, 11000],
+         "runTh": [900000]}
 
 
 def measurement(contender, wait_ms, wall_ms, way="vanilla", module="L", failure=""):
     metered = [{"wait_ns": wait_ms * 1e6 + spread, "turns": 215, "bytes_to_interpreter": 15820,
-                "bytes_from_interpreter": 7229, "median_turn_ns": 27000}
+                "bytes_from_interpreter": 7229, "median_turn_ns": 27000, "turns_ns": TURNS,
+                "pipe_ns": 12000, "pipe_one_cpu_ns": 4000}
                for spread in (-1e6, 0, 9e6)] if wait_ms is not None else []
     walls = [wall_ms / 1e3] * 3 if wall_ms is not None else []
     return Measurement("9.0.2", way, module, contender, walls, metered, failure)
@@ -51,29 +60,76 @@ class BarsTest(unittest.TestCase):
     def test_without_a_peer_there_is_nothing_to_judge(self):
         self.assertEqual(judge([measurement(OURS_COLD, 200, 900)]), [])
 
+    def test_with_sharing(self):
+        verdicts = judge([measurement(PEER, 400, 1000), measurement(OURS_WARM, 15, 480),
+                          measurement(IN_PROCESS, None, 500)], quiet_machine=True)
+        self.assertEqual([(round(v.measured, 4), v.unit, v.met) for v in verdicts],
+                         [(0.0375, "of ghc-iserv's", True), (15.0, "ms", True),
+                          (0.96, "of in-process's", True), (21.0, "µs", True)])
+        verdicts = judge([measurement(PEER, 400, 1000), measurement(OURS_WARM, 25, 510),
+                          measurement(IN_PROCESS, None, 500)])
+        self.assertEqual([v.met for v in verdicts], [False, False, True])
+
+    def test_memory_of_the_session_that_adds_most(self):
+        ours = MemoryResult("9.0.2", "vanilla", OURS_WARM, [200e6, 220e6, 225e6, 238e6])
+        self.assertEqual(ours.first, 20e6)
+        self.assertEqual([v.measured for v in judge_memory([ours])], [13.0])
+        self.assertFalse(judge_memory([ours])[0].met)
+        ours.failure = "boom"
+        self.assertIsNone(judge_memory([ours])[0].measured)
+
+    def test_projects(self):
+        self.assertEqual([(v.measured, v.met) for v in judge_projects(PROJECTS)], [(0.375, True)])
+
+
+PROJECTS = [ProjectResult("9.0.2", "profiling", PEER, 60, 2, [40.0], [70.0]),
+            ProjectResult("9.0.2", "profiling", OURS_COLD, 60, 2, [30.0], [50.0]),
+            ProjectResult("9.0.2", "profiling", OURS_WARM, 60, 2, [15.0], [25.0])]
+
 
 class ReportTest(unittest.TestCase):
     MEASUREMENTS = [measurement(PEER, 400, 1000), measurement(OURS_COLD, 200, 900),
-                    measurement(IN_PROCESS, None, 500), measurement(PEER, 9, 90, module="Y"),
+                    measurement(OURS_WARM, 10, 480), measurement(IN_PROCESS, None, 500),
+                    measurement(PEER, 9, 90, module="Y"),
                     measurement(OURS_COLD, None, None, module="Y", failure="Y.hs:1: boom")]
-    PROJECTS = [ProjectResult("9.0.2", "profiling", PEER, 60, 2, [40.0], [70.0]),
-                ProjectResult("9.0.2", "profiling", OURS_COLD, 60, 2, [30.0], [50.0])]
+    RESULTS = report.Results(
+        MEASUREMENTS, [MemoryResult("9.0.2", "vanilla", OURS_WARM, [200e6, 220e6, 225e6, 232e6])],
+        PROJECTS)
 
     def test_text(self):
-        text = report.as_text(self.MEASUREMENTS, self.PROJECTS)
-        self.assertRegex(text, r"L +splicehost, cold +200 +0\.50 +215 +27 +15820 / 7229 +900 +0\.9")
-        self.assertRegex(text, r"L +in-process +– +– +– +– +– +500 +0\.50")
-        self.assertRegex(text, r"profiling +splicehost, cold +30\.0 +0\.75 +50\.0")
+        text = report.as_text(self.RESULTS)
+        self.assertRegex(text, r"L +splicehost, cold +200\.0 +0\.500 +215 +27 +15820 / 7229 +900 "
+                               r"+0\.90 +1\.80")
+        self.assertRegex(text, r"L +in-process +– +– +– +– +– +500 +0\.50 +1\.00")
+        self.assertRegex(text, r"vanilla +L +splicehost, warm +21 +10 +20 +12 +4\n")
+        self.assertRegex(text, r"vanilla +runTh +1 +0\.90 +0\.09 +900\n")
+        self.assertRegex(text, r"vanilla +splicehost, warm +200\.0 +20\.0 +5\.0, 7\.0\n")
+        self.assertRegex(text, r"profiling +splicehost, shared +15\.0 +0\.38 +25\.0")
         self.assertIn("Y.hs:1: boom", text)
 
     def test_markdown(self):
-        text = report.as_markdown(self.MEASUREMENTS, self.PROJECTS, judge(self.MEASUREMENTS),
-                                  [("CPU", "abacus")], 5)
+        verdicts = judge(self.MEASUREMENTS)
+        text = report.as_markdown(self.RESULTS, verdicts, [("CPU", "abacus")], 5)
         self.assertIn("| CPU | abacus |", text)
-        self.assertIn("| L | splicehost, cold | 200 | 0.50 |", text)
+        self.assertIn("| L | splicehost, cold | 200.0 | 0.500 |", text)
         self.assertIn("| **missed** |", text)
-        rows = [line for line in text.splitlines() if line.startswith("| L |")]
-        self.assertEqual({row.count("|") for row in rows}, {10})
+        for table in text.split("\n\n"):
+            lines = [line for line in table.splitlines() if line.startswith("|")]
+            self.assertLessEqual(len({line.count("|") for line in lines}), 1, table)
+
+    def test_json(self):
+        self.assertEqual(set(self.RESULTS.as_json()), {"measurements", "memory", "projects"})
+
+    def test_turns_of_some_kinds(self):
+        self.assertEqual(self.MEASUREMENTS[0].turn_median(LOADS), 21e-6)
+        self.assertIsNone(self.MEASUREMENTS[0].turn_median(["seq"]))
+        self.assertEqual(self.MEASUREMENTS[0].typical_run()["wait_ns"], 400e6)
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 class ProcessesTest(unittest.TestCase):
@@ -95,6 +151,50 @@ class ProcessesTest(unittest.TestCase):
             os.kill(service, 15)
             os.waitpid(service, 0)
 
+    def test_a_broker_is_not_waited_for_until_it_is_stopped(self):
+        orphans = Orphans()
+        with tempfile.TemporaryDirectory() as directory:
+            program = Path(directory) / "iservd"
+            shutil.copy(shutil.which("sleep"), program)
+            control = Path(directory) / "iservctl"
+            control.write_text('#!/bin/sh\n[ "$1" = status ] && cat "$XDG_RUNTIME_DIR/status" || '
+                               'kill "$(cat "$XDG_RUNTIME_DIR/pid")"\n')
+            control.chmod(0o755)
+            with Broker(Path(directory) / "ghc" / "iserv", orphans) as broker:
+                folder = broker.environment["XDG_RUNTIME_DIR"]
+                started = run(["sh", "-c", f"{program} 60 & echo $! > {folder}/pid"],
+                              Path(directory), dict(os.environ))
+                self.assertEqual(started.status, 0)
+                wait_until(orphans.brokers)
+                status = Path(folder) / "status"
+                status.write_text('{"zygotes": [{"growing": true}]}')
+                threading.Timer(0.4, status.write_text, ['{"zygotes": [{"growing": false}]}']).start()
+                began = time.monotonic()
+                orphans.settle()
+                self.assertLess(time.monotonic() - began, 0.3)
+                broker.settle()
+                self.assertGreater(time.monotonic() - began, 0.5)
+                self.assertEqual(len(orphans.brokers()), 1)
+            self.assertEqual(orphans.brokers(), [])
+
+    def test_memory_is_that_of_all_descendants(self):
+        with subprocess.Popen(["sh", "-c", "sleep 30 & wait"]) as shell:
+            wait_until(lambda: list(descendants(shell.pid)))
+            sleeper, = descendants(shell.pid)
+            self.assertIn(sleeper, descendants(os.getpid()))
+            self.assertGreater(proportional_bytes(sleeper), 10000)
+            os.kill(sleeper, 15)
+        self.assertEqual(proportional_bytes(shell.pid), 0)
+
+    def test_a_process_belongs_to_whom_started_it(self):
+        ours = Contender(OURS_WARM, Path("/b/ghc-9.0.2/iserv"))
+        peer = Contender(PEER, Path("/usr/lib/ghc/bin/ghc-iserv"))
+        for program, owners in (("/b/iserv/iservd", [True, False]),
+                                ("/b/ghc-9.0.2/interpreter-prof", [True, False]),
+                                ("/usr/lib/ghc/bin/ghc-iserv-dyn", [False, True]),
+                                ("/usr/lib/ghc/bin/ghc", [False, False])):
+            self.assertEqual([c.owns(Path(program)) for c in (ours, peer)], owners, program)
+
     def test_every_contender_begins_a_round(self):
         self.assertEqual([rotated("abc", n) for n in range(4)], ["abc", "bca", "cab", "abc"])
 
@@ -113,6 +213,13 @@ class CommandLineTest(unittest.TestCase):
                              check=False)
         self.assertEqual(ran.returncode, 2)
         self.assertIn("Q: not one of T, L, J, Y", ran.stderr)
+
+    def test_a_meter_is_needed(self):
+        bench = Path(__file__).with_name("bench.py")
+        ran = subprocess.run([bench, "--only", "warm", "--ghc", "ghc"], text=True,
+                             capture_output=True, check=False)
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn("say --meter", ran.stderr)
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ void Ledger::fromInterpreter(ghc::Bytes bytes) {
   if (!turns_.empty()) append(turns_.back().answer, bytes);
 }
 
-// A kind is a request's name, or "thAnswer": GHC has answered a question of Template Haskell code, which
-// goes on until its next question or its end.
+// A kind is a request's name, or "thAnswer": GHC has answered a question of Template Haskell code,
+// which goes on until its next question or its end.
 std::vector<std::string> Ledger::kinds(const ghc::Version* version) const {
   std::vector<std::string> names;
   Kind kind = Kind::SHUTDOWN;

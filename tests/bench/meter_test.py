@@ -25,10 +25,15 @@ answers, requests = int(sys.argv[1]), int(sys.argv[2])
 """
 
 
+def string(text):
+    """As GHC sends it."""
+    return len(text).to_bytes(8, "big") + text.encode()
+
+
 class MeteredInterpreter:
     """A meter and the fake interpreter behind it, seen from GHC's side."""
 
-    def __init__(self, program, suffix="", options=(), popen_options=None):
+    def __init__(self, program, suffix="", options=(), popen_options=None, ghc="9.0.2"):
         self.directory = tempfile.TemporaryDirectory(prefix="splicehost-meter-")
         directory = Path(self.directory.name)
         self.results = directory / "results"
@@ -44,7 +49,8 @@ class MeteredInterpreter:
             pass_fds=(meter_answers, meter_requests),
             env={**os.environ,
                  "SPLICEHOST_METER_TARGET": str(directory / "interpreter"),
-                 "SPLICEHOST_METER_OUT": str(self.results)},
+                 "SPLICEHOST_METER_OUT": str(self.results),
+                 "SPLICEHOST_METER_GHC": ghc},
             **(popen_options or {}))
         os.close(meter_answers)
         os.close(meter_requests)
@@ -107,6 +113,54 @@ for pause in (0.05, 0.1):
         self.assertGreater(result["wait_ns"], 145e6)
         self.assertLess(result["wait_ns"] - result["first_turn_ns"], 190e6)
         self.assertGreater(result["longest_turn_ns"], 95e6)
+
+    # A dialogue as GHC 9.0.2 has it: what it sends and what it is answered. Not all is answered.
+    DIALOGUE = [
+        (bytes([8]) + string("/lib"), bytes(8)),  # AddLibrarySearchPath
+        (bytes([1]), b""),                        # InitLinker
+        (bytes([5]) + string("/a.a"), b""),       # LoadArchive
+        (bytes([10]), bytes([1])),                # ResolveObjs
+        (bytes([4]) + string("/a.so"), bytes(1)),  # LoadDLL
+        (bytes([10]), bytes([1])),
+        # RunTH, answered by StartRecover, which GHC does not answer, and IsExtEnabled.
+        (bytes([34]) + bytes(16) + bytes([0, 0]), bytes([15, 13, 3])),
+        # What GHC answers looks like ResolveObjs. EndRecover, RunTHDone and QDone follow.
+        (bytes([10]), bytes([16, 0, 18, 0]) + string("expression")),
+        (bytes([2]) + string("symbol"), bytes(1)),  # LookupSymbol
+    ]
+
+    def test_kinds_of_turns(self):
+        answering = f"""
+for request, answer in {self.DIALOGUE!r}:
+    while request:
+        request = request[len(os.read(requests, len(request))):]
+    os.write(answers, answer)
+"""
+        with MeteredInterpreter(answering) as metered:
+            for request, answer in self.DIALOGUE:
+                metered.send(request)
+                self.assertEqual(metered.receive(len(answer)), answer)
+            metered.wait()
+            result = metered.result()
+        self.assertEqual({kind: len(times) for kind, times in result["turns_ns"].items()},
+                         {"addLibrarySearchPath": 1, "resolveObjs": 2, "loadDll": 1, "runTh": 1,
+                          "thAnswer": 1, "lookupSymbol": 1})
+        self.assertEqual(sum(sum(times) for times in result["turns_ns"].values()), result["wait_ns"])
+
+    def test_messages_of_an_unknown_ghc(self):
+        echo = "os.write(answers, os.read(requests, 9))"
+        for ghc, request in (("7.0", bytes([10])), ("9.0.2", b"\xff no message")):
+            with MeteredInterpreter(echo, ghc=ghc) as metered:
+                metered.send(request)
+                metered.receive(1)
+                metered.wait()
+                self.assertEqual(list(metered.result()["turns_ns"]), ["unknown"])
+
+    def test_round_trip(self):
+        program = Path(METER).resolve().with_name("round_trip")
+        printed = subprocess.run([program, "50"], check=True, stdout=subprocess.PIPE).stdout
+        self.assertTrue(all(int(median) > 0 for median in printed.split()))
+        self.assertEqual(len(printed.split()), 2)
 
     def test_a_slow_start_counts(self):
         slow = "time.sleep(0.3)\nos.write(answers, os.read(requests, 9))"

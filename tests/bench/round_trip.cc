@@ -1,7 +1,7 @@
-// Measures how long one byte takes to another process and back through two pipes: what any interpreter in
-// a process of its own costs a turn at the least. Prints two medians in nanoseconds: with the processes
-// on whatever processors they are put, and with both on one. They differ much where waking a processor
-// that sleeps is slow, as on a virtual machine.
+// Measures how long one byte takes to another process and back through two pipes: what any interpreter
+// in a process of its own costs a turn at the least. Prints two medians in nanoseconds: with the
+// processes on whatever processors they are put, and with both on one. They differ much where waking a
+// processor that sleeps is slow, as on a virtual machine.
 //
 //   round_trip [ROUNDS]
 

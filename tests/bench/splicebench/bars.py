@@ -1,11 +1,13 @@
-"""The bars: what must hold, as ratios of medians of the same run.
+"""The bars: what must hold, mostly as ratios of medians of the same run.
 
 Absolute times depend on the machine; the ratio to GHC's own interpreter hardly does.
 """
 
 from dataclasses import dataclass
 
-from .contenders import OURS_COLD, PEER
+from .contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER
+from .measure import LOADS
+from .project import peer_of
 
 # The interpreter wait for makeLenses with nothing shared, as a part of ghc-iserv's, for each way.
 COLD_WAIT_MODULE = "L"
@@ -13,6 +15,19 @@ COLD_WAIT_LIMITS = {"vanilla": 0.7, "profiling": 0.7, "dynamic": 1.0}
 
 # A whole `ghc -c` is never slower than with ghc-iserv.
 WHOLE_COMPILE_LIMIT = 1.0
+
+# With sharing: makeLenses and deriveJSON.
+WARM_MODULES = ("L", "J")
+WARM_WAIT_LIMITS = {"vanilla": 1 / 25, "profiling": 1 / 25, "dynamic": 1 / 5}  # of ghc-iserv's
+WARM_WAIT_MILLISECONDS = 20.0  # on a quiet machine
+WARM_WHOLE_WAYS = ("vanilla",)
+WARM_WHOLE_LIMIT = 1.0  # of the in-process interpreter's
+LOAD_MICROSECONDS = 30.0
+
+PROJECT_WAYS = ("profiling",)
+PROJECT_LIMIT = 0.5  # of ghc-iserv's wall time
+
+SESSION_MEGABYTES = 12.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +37,7 @@ class Verdict:
     what: str
     limit: float
     measured: float | None
+    unit: str = "of ghc-iserv's"
 
     @property
     def met(self):
@@ -33,18 +49,56 @@ def ratio(part, whole):
     return None if part is None or not whole else part / whole
 
 
-def judge(measurements):
+def scaled(value, scale):
+    return None if value is None else value * scale
+
+
+def judge_cold(case, ours, peer):
+    if ours.module == COLD_WAIT_MODULE:
+        yield Verdict(f"{case}: cold interpreter wait", COLD_WAIT_LIMITS[ours.way],
+                      ratio(ours.wait, peer.wait))
+    yield Verdict(f"{case}: cold whole ghc -c", WHOLE_COMPILE_LIMIT, ratio(ours.wall, peer.wall))
+
+
+def judge_warm(case, ours, peer, in_process, quiet_machine):
+    yield Verdict(f"{case}: warm interpreter wait", WARM_WAIT_LIMITS[ours.way],
+                  ratio(ours.wait, peer.wait))
+    if quiet_machine:
+        yield Verdict(f"{case}: warm interpreter wait", WARM_WAIT_MILLISECONDS,
+                      scaled(ours.wait, 1e3), "ms")
+    if ours.way in WARM_WHOLE_WAYS and in_process is not None and in_process.wall:
+        yield Verdict(f"{case}: warm whole ghc -c", WARM_WHOLE_LIMIT,
+                      ratio(ours.wall, in_process.wall), "of in-process's")
+    yield Verdict(f"{case}: a recorded load operation", LOAD_MICROSECONDS,
+                  scaled(ours.turn_median(LOADS), 1e6), "µs")
+
+
+def judge(measurements, quiet_machine=False):
     """The verdicts on every case in which both ours and GHC's own interpreter took part."""
-    peers = {(m.ghc, m.way, m.module): m for m in measurements if m.contender == PEER}
+    found = {(m.ghc, m.way, m.module, m.contender): m for m in measurements}
     verdicts = []
     for ours in measurements:
-        peer = peers.get((ours.ghc, ours.way, ours.module))
-        if ours.contender != OURS_COLD or peer is None or peer.failure:
+        of_case = (ours.ghc, ours.way, ours.module)
+        peer = found.get((*of_case, PEER))
+        if peer is None or peer.failure:
             continue
         case = f"GHC {ours.ghc} {ours.way} {ours.module}"
-        if ours.module == COLD_WAIT_MODULE:
-            verdicts.append(Verdict(f"{case}: cold interpreter wait", COLD_WAIT_LIMITS[ours.way],
-                                    ratio(ours.wait, peer.wait)))
-        verdicts.append(Verdict(f"{case}: cold whole ghc -c", WHOLE_COMPILE_LIMIT,
-                                ratio(ours.wall, peer.wall)))
+        if ours.contender == OURS_COLD:
+            verdicts += judge_cold(case, ours, peer)
+        if ours.contender == OURS_WARM and ours.module in WARM_MODULES:
+            in_process = found.get((*of_case, IN_PROCESS))
+            verdicts += judge_warm(case, ours, peer, in_process, quiet_machine)
     return verdicts
+
+
+def judge_memory(results):
+    return [Verdict(f"GHC {r.ghc} {r.way}: each further session", SESSION_MEGABYTES,
+                    None if r.failure or not r.further else max(r.further) / 1e6, "MB")
+            for r in results if r.contender == OURS_WARM]
+
+
+def judge_projects(results):
+    return [Verdict(f"GHC {r.ghc} {r.way}: project of {r.modules} modules", PROJECT_LIMIT,
+                    ratio(r.wall, peer_of(results, r).wall))
+            for r in results
+            if r.contender == OURS_WARM and r.way in PROJECT_WAYS and peer_of(results, r)]

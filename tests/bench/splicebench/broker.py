@@ -9,10 +9,13 @@ import tempfile
 import time
 
 
+NOTHING_SHARED = "there is no broker, so nothing is shared"
+
+
 class Broker:
     """A place for a broker of its own, which the first compile in its `environment` starts.
 
-    It is stopped at the end of the with statement, so that nothing is shared with what is measured next.
+    It is stopped at the end of the with statement: nothing is shared with what is measured next.
     """
 
     PATIENCE = 60.0  # seconds until zygotes have grown
@@ -31,12 +34,15 @@ class Broker:
         self.stop()
         self._folder.cleanup()
 
+    def runs(self):
+        return bool(self._orphans.brokers())
+
     def settle(self):
         """Waits until no zygote is growing."""
         deadline = quiet_since = time.monotonic()
         deadline += self.PATIENCE
         while time.monotonic() < deadline and time.monotonic() < quiet_since + self.QUIET:
-            if not self._orphans.brokers():
+            if not self.runs():
                 return
             status = self.status()
             if status is None:
@@ -53,7 +59,7 @@ class Broker:
 
     def stop(self):
         """Ends the broker and its zygotes, and waits for them."""
-        if not self._orphans.brokers():
+        if not self.runs():
             return
         self._tell("stop")
         deadline = time.monotonic() + 10

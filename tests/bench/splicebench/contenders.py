@@ -14,6 +14,7 @@ IN_PROCESS = "in-process"
 OURS_COLD = "splicehost, cold"  # every compile loads everything by itself
 OURS_WARM = "splicehost, warm"  # compiles share what they load
 OURS = (OURS_COLD, OURS_WARM)
+ALL = (PEER, *OURS, IN_PROCESS)
 
 
 @dataclass(frozen=True)

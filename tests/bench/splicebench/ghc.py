@@ -34,11 +34,11 @@ class Ghc:
         return None
 
     def in_process_flags(self, way):
-        """The flags with which GHC runs the splices of one module itself in this way; None if it cannot.
+        """The flags with which GHC runs the splices of one module itself; None if it cannot.
 
-        GHC can load code of the way that it was built in; a dynamic GHC takes the dynamic objects of the
-        packages whatever way the module is compiled in. For profiling it wants to see a suffix that is
-        not the usual one, and in a project of several modules each must be compiled twice.
+        GHC can load code of the way that it was built in; a dynamic GHC takes the dynamic objects of
+        the packages whatever way the module is compiled in. For profiling it wants to see a suffix that
+        is not the usual one, and in a project of several modules each must be compiled twice.
         """
         if way == "profiling":
             return ("-osuf", "p_o", "-hisuf", "p_hi") if self._dynamic else None

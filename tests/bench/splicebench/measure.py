@@ -6,13 +6,15 @@ the medians over the rounds are compared.
 """
 
 import statistics
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .broker import Broker
+from .broker import NOTHING_SHARED, Broker
 from .contenders import OURS, Compiler, Meter, contenders_for
+from .ghc import Ghc
+from .processes import Orphans
+from .progress import Progress
 
 # With sharing, the third compile is the first that finds everything ready.
 COMPILES_BEFORE_WARM = 2
@@ -64,76 +66,34 @@ class Measurement:
                 "walls_s": self.walls, "metered": self.metered}
 
 
-class Progress:
-    """Says on stderr what is being done: one changing line on a terminal, else a line per case."""
-
-    def __init__(self, total):
-        self._total = total
-        self._done = 0
-        self._terminal = sys.stderr.isatty()
-
-    def step(self, what):
-        if self._terminal:
-            sys.stderr.write(f"\r[{self._done + 1}/{self._total}] {what}\x1b[K")
-            sys.stderr.flush()
-
-    def case_done(self, what):
-        self._done += 1
-        start = "\r\x1b[K" if self._terminal else ""
-        sys.stderr.write(f"{start}[{self._done}/{self._total}] {what}\n")
-        sys.stderr.flush()
-
-
 def first_line(text):
     """The line of a compiler's output that says what went wrong, more or less."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2])[:200] or "no message"
 
 
-class Case:
-    """One module, compiled by one GHC in one way, with what can run its splices."""
+class Rig:
+    """What one module is measured with: a folder for its objects, the meter, a broker of its own."""
 
-    def __init__(self, ghc, way, source, ours, meter_program, orphans):
-        self._source = source
-        self._ghc = ghc
-        self._way = way
-        self._ours = ours
-        self._meter_program = meter_program
-        self._orphans = orphans
-        self.label = f"GHC {ghc.version} {way} {source.stem}"
+    def __init__(self, case, folder, broker):
+        self._case = case
+        self._broker = broker
+        for name in ("objects", "meter"):
+            (folder / name).mkdir()
+        self._compiler = Compiler(case.ghc, case.way, folder / "objects")
+        self._meter = Meter(case.meter_program, folder / "meter", case.ghc)
 
-    def measure(self, names, whole, rounds, progress):
-        """Measures the contenders called `names`; the whole compile too, or the wait alone."""
-        with (tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory,
-              Broker(self._ours, self._orphans) as broker):
-            objects = Path(directory) / "objects"
-            meters = Path(directory) / "meter"
-            objects.mkdir()
-            meters.mkdir()
-            self._broker = broker
-            self._compiler = Compiler(self._ghc, self._way, objects)
-            self._meter = Meter(self._meter_program, meters, self._ghc)
-            contenders = contenders_for(self._ghc, self._way, self._ours, broker, names)
-            measured = {}
-            for contender in contenders:
-                progress.step(f"{self.label}: {contender.name}, warming up")
-                measured[contender.name] = self._warm_up(contender)
-            for number in range(rounds):
-                for contender in rotated(contenders, number):
-                    progress.step(f"{self.label}: {contender.name}, run {number + 1} of {rounds}")
-                    self._run_once(contender, measured[contender.name], whole)
-        return list(measured.values())
-
-    def _warm_up(self, contender):
+    def warm_up(self, contender):
         """Brings everything into the page cache, has shared what is shared, finds out what works."""
-        measurement = Measurement(self._ghc.version, self._way, self._source.stem, contender.name)
+        case = self._case
+        measurement = Measurement(case.ghc.version, case.way, case.source.stem, contender.name)
         for _ in range(COMPILES_BEFORE_WARM if contender.shares else 1):
             self._compile(measurement, contender)
-        if contender.shares and not self._orphans.brokers():
-            print(f"\n{self.label}: there is no broker, nothing is shared", file=sys.stderr)
+        if contender.shares and not self._broker.runs():
+            measurement.failure = measurement.failure or NOTHING_SHARED
         return measurement
 
-    def _run_once(self, contender, measurement, whole):
+    def run_once(self, contender, measurement, whole):
         """The whole compile without the meter, and the wait with it.
 
         In two compiles, because the meter lengthens the compile by two copies of every message,
@@ -147,13 +107,45 @@ class Case:
 
     def _compile(self, measurement, contender, meter=None):
         """Compiles and leaves a quiet machine behind; returns the wall time of the compile."""
-        finished = self._compiler.compile(self._source, contender, meter)
-        self._orphans.settle()
+        finished = self._compiler.compile(self._case.source, contender, meter)
+        self._case.orphans.settle()
         if contender.shares:
             self._broker.settle()
         if finished.status != 0:
             measurement.failure = first_line(finished.output)
         return finished.wall
+
+
+@dataclass(frozen=True)
+class Case:
+    """One module, compiled by one GHC in one way, with what can run its splices."""
+
+    ghc: Ghc
+    way: str
+    source: Path
+    ours: Path | None
+    meter_program: Path
+    orphans: Orphans
+
+    @property
+    def label(self):
+        return f"GHC {self.ghc.version} {self.way} {self.source.stem}"
+
+    def measure(self, names, whole, rounds, progress):
+        """Measures the contenders called `names`: the wait, and if `whole` the whole compile too."""
+        with (tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory,
+              Broker(self.ours, self.orphans) as broker):
+            rig = Rig(self, Path(directory), broker)
+            contenders = contenders_for(self.ghc, self.way, self.ours, broker, names)
+            measured = {}
+            for contender in contenders:
+                progress.step(f"{self.label}: {contender.name}, warming up")
+                measured[contender.name] = rig.warm_up(contender)
+            for number in range(rounds):
+                for contender in rotated(contenders, number):
+                    progress.step(f"{self.label}: {contender.name}, run {number + 1} of {rounds}")
+                    rig.run_once(contender, measured[contender.name], whole)
+        return list(measured.values())
 
 
 def rotated(items, number):
@@ -169,7 +161,7 @@ def measure_all(cases, names, whole, rounds):
     for case in cases:
         found = case.measure(names, whole, rounds, progress)
         measurements += found
-        progress.case_done(f"{case.label}: {summary(found)}")
+        progress.done(f"{case.label}: {summary(found)}")
     return measurements
 
 

@@ -6,17 +6,17 @@ one more session costs is what the sum over all processes that are there because
 """
 
 import os
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .broker import Broker
+from .broker import NOTHING_SHARED, Broker
 from .contenders import OURS_WARM, PEER, Compiler, contenders_for
 from .measure import COMPILES_BEFORE_WARM, first_line
 from .processes import descendants, program_of, proportional_bytes
+from .progress import Progress
 
 # A splice of the module says here that it runs, and then reads that until it ends.
 HOLDING = "holding"
@@ -85,17 +85,22 @@ def total_memory(contender):
                if contender.owns(program_of(pid)))
 
 
-def measure_contender(ghc, way, source, contender, broker, sessions, orphans):
+def measure_contender(ghc, way, source, contender, broker, sessions, orphans, progress):
     """Starts one session after the other; all stay until the last is measured."""
     result = MemoryResult(ghc.version, way, contender.name)
+    label = f"GHC {ghc.version} {way}, memory: {contender.name}"
+    progress.step(f"{label}, warming up")
     for _ in range(COMPILES_BEFORE_WARM if contender.shares else 1):
         compile_unheld(ghc, way, source, contender)
         orphans.settle()
         broker.settle()
+    if contender.shares and not broker.runs():
+        result.failure = NOTHING_SHARED
     result.totals.append(total_memory(contender))
     held = []
     with ThreadPoolExecutor(sessions) as pool:
         while len(held) < sessions and not result.failure:
+            progress.step(f"{label}, session {len(held) + 1} of {sessions}")
             one = HeldCompile(ghc, way, source, contender, pool)
             held.append(one)
             if not one.holds:
@@ -108,17 +113,14 @@ def measure_contender(ghc, way, source, contender, broker, sessions, orphans):
             if finished.status != 0:
                 result.failure = first_line(finished.output)
     orphans.settle()
+    progress.done(f"{label}: {', '.join(f'{total / 1e6:.1f}' for total in result.totals)} MB")
     return result
 
 
 def measure_memory(ghc, way, source, ours, sessions, orphans):
     """The memory of up to `sessions` sessions at a time, with GHC's own interpreter and with ours."""
-    results = []
     with Broker(ours, orphans) as broker:
-        for contender in contenders_for(ghc, way, ours, broker, (PEER, OURS_WARM)):
-            result = measure_contender(ghc, way, source, contender, broker, sessions, orphans)
-            sizes = ", ".join(f"{total / 1e6:.1f}" for total in result.totals)
-            print(f"GHC {ghc.version} {way}, memory with 0 to {sessions} sessions: "
-                  f"{contender.name} {sizes} MB", file=sys.stderr)
-            results.append(result)
-    return results
+        contenders = contenders_for(ghc, way, ours, broker, (PEER, OURS_WARM))
+        progress = Progress(len(contenders))
+        return [measure_contender(ghc, way, source, contender, broker, sessions, orphans, progress)
+                for contender in contenders]

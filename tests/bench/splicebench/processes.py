@@ -82,7 +82,7 @@ class Orphans:
         self._residents = set()
 
     def settle(self):
-        """Waits until they have ended, but for a broker. What stays for longer is a service, and stays."""
+        """Waits until they have ended, but for a broker. What stays for long is a service."""
         deadline = time.monotonic() + self.PATIENCE
         while running := self._reap():
             if time.monotonic() > deadline:

@@ -1,12 +1,14 @@
-"""Tables for a terminal and for docs/measurements.md."""
+"""What was measured, for a terminal and for docs/measurements.md."""
 
 import datetime
 import statistics
+from dataclasses import dataclass, field
 
 from .bars import ratio
-from .contenders import PEER
-from .measure import OURS_COLD
+from .contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER
+from .measure import LOADS, SEARCHES
 from .project import peer_of
+from .tables import markdown_table, number, ordered, text_table
 
 MODULE_MEANINGS = {
     "T": "one splice over base",
@@ -15,99 +17,142 @@ MODULE_MEANINGS = {
     "Y": "a Yesod application with routes and two quasi-quoted pages",
 }
 
+# Where the wait goes is shown for this module.
+BREAKDOWN_MODULE = "L"
+
+# In a build of a project, "warm" would promise too much: it begins without a broker.
+PROJECT_NAMES = {OURS_COLD: "splicehost, direct", OURS_WARM: "splicehost, shared"}
+
 CASE_HEADINGS = ["module", "interpreter", "wait, ms", "of ghc-iserv", "turns", "median turn, µs",
-                 "bytes to / from", "ghc -c, ms", "of ghc-iserv"]
+                 "bytes to / from", "ghc -c, ms", "of ghc-iserv", "of in-process"]
+TURN_HEADINGS = ["way", "module", "interpreter", "load, µs", "search, µs", "any, µs", "pipe, µs",
+                 "on one CPU, µs"]
+BREAKDOWN_HEADINGS = ["way", "message", "turns", "wait, ms", "part", "median, µs"]
+MEMORY_HEADINGS = ["way", "interpreter", "no session, MB", "first adds", "further add each"]
 PROJECT_HEADINGS = ["way", "interpreter", "wall, s", "of ghc-iserv", "CPU, s"]
 
 
-def number(value, scale=1.0, digits=0):
-    return "–" if value is None else f"{value * scale:.{digits}f}"
+@dataclass
+class Results:
+    """All that a run has measured."""
+
+    measurements: list = field(default_factory=list)
+    memory: list = field(default_factory=list)
+    projects: list = field(default_factory=list)
+
+    def ghcs(self):
+        return ordered(r.ghc for r in [*self.measurements, *self.memory, *self.projects])
+
+    def of(self, ghc):
+        """What was measured with one GHC."""
+        return Results(*([r for r in part if r.ghc == ghc]
+                         for part in (self.measurements, self.memory, self.projects)))
+
+    def as_json(self):
+        return {"measurements": [r.as_json() for r in self.measurements],
+                "memory": [r.as_json() for r in self.memory],
+                "projects": [r.as_json() for r in self.projects]}
 
 
-def case_rows(measurements, ghc, way):
+def case_rows(measurements):
     """The rows of one table: one way of one GHC."""
-    chosen = [m for m in measurements if m.ghc == ghc and m.way == way]
-    peers = {m.module: m for m in chosen if m.contender == PEER}
+    found = {(m.module, m.contender): m for m in measurements}
     rows = []
-    for m in chosen:
+    for m in measurements:
         if m.failure:
             rows.append([m.module, m.contender, "failed"] + ["–"] * (len(CASE_HEADINGS) - 3))
             continue
-        peer = peers.get(m.module)
+        peer = found.get((m.module, PEER))
+        in_process = found.get((m.module, IN_PROCESS))
         sent = m.meter_median("bytes_to_interpreter")
         received = m.meter_median("bytes_from_interpreter")
         rows.append([m.module, m.contender,
-                     number(m.wait, 1e3), number(ratio(m.wait, peer and peer.wait), digits=2),
+                     number(m.wait, 1e3, 1), number(ratio(m.wait, peer and peer.wait), digits=3),
                      number(m.meter_median("turns")),
                      number(m.meter_median("median_turn_ns"), 1e-3),
                      "–" if sent is None else f"{number(sent)} / {number(received)}",
-                     number(m.wall, 1e3), number(ratio(m.wall, peer and peer.wall), digits=2)])
+                     number(m.wall, 1e3), number(ratio(m.wall, peer and peer.wall), digits=2),
+                     number(ratio(m.wall, in_process and in_process.wall), digits=2)])
     return rows
 
 
-def project_rows(results, ghc):
+def turn_rows(measurements):
+    """Medians over single turns."""
+    return [[m.way, m.module, m.contender, number(m.turn_median(LOADS), 1e6),
+             number(m.turn_median(SEARCHES), 1e6), number(m.turn_median(), 1e6),
+             number(m.meter_median("pipe_ns"), 1e-3), number(m.meter_median("pipe_one_cpu_ns"), 1e-3)]
+            for m in measurements if m.metered and m.contender in (PEER, OURS_WARM)]
+
+
+def breakdown_rows(measurements):
+    """Where our remaining wait goes, by the kind of message, most first."""
     rows = []
-    for result in (r for r in results if r.ghc == ghc):
-        if result.failure:
-            rows.append([result.way, result.contender, "failed", "–", "–"])
+    for m in measurements:
+        if m.contender != OURS_WARM or m.module != BREAKDOWN_MODULE or not m.metered:
             continue
-        wall = statistics.median(result.walls)
-        peer = peer_of(results, result)
-        rows.append([result.way, result.contender, number(wall, digits=1),
-                     number(ratio(wall, peer and statistics.median(peer.walls)), digits=2),
-                     number(statistics.median(result.cpus), digits=1)])
+        run = m.typical_run()
+        for kind, times in sorted(run["turns_ns"].items(), key=lambda item: -sum(item[1])):
+            rows.append([m.way, kind, str(len(times)), number(sum(times), 1e-6, 2),
+                         number(ratio(sum(times), run["wait_ns"]), digits=2),
+                         number(statistics.median(times), 1e-3)])
     return rows
 
 
-def text_table(headings, rows):
-    """Columns padded to their widest cell; the first two are words, the rest are figures."""
-    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
-
-    def line(cells):
-        padded = [cell.ljust(width) if i < 2 else cell.rjust(width)
-                  for i, (cell, width) in enumerate(zip(cells, widths))]
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(headings), line(["-" * width for width in widths]),
-                      *(line(row) for row in rows)])
+def memory_rows(results):
+    return [[r.way, r.contender, number(r.totals[0], 1e-6, 1) if r.totals else "–",
+             number(r.first, 1e-6, 1),
+             "failed" if r.failure else ", ".join(number(size, 1e-6, 1) for size in r.further)]
+            for r in results]
 
 
-def markdown_table(headings, rows):
-    rule = ["---", "---", *["--:"] * (len(headings) - 2)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [headings, rule, *rows])
+def project_rows(results):
+    rows = []
+    for r in results:
+        peer = peer_of(results, r)
+        rows.append([r.way, PROJECT_NAMES.get(r.contender, r.contender),
+                     "failed" if r.failure else number(r.wall, digits=1),
+                     number(ratio(r.wall, peer and peer.wall), digits=2),
+                     number(r.cpu, digits=1)])
+    return rows
 
 
-def ordered(values):
-    return list(dict.fromkeys(values))
-
-
-def sections(measurements, projects, table, heading):
+def sections(results, table, heading):
     """The tables, each under a heading, made by the given functions."""
     parts = []
-    for ghc in ordered([m.ghc for m in measurements] + [r.ghc for r in projects]):
-        for way in ordered(m.way for m in measurements if m.ghc == ghc):
-            parts += [heading(f"GHC {ghc}, {way}"),
-                      table(CASE_HEADINGS, case_rows(measurements, ghc, way))]
-        rows = project_rows(projects, ghc)
+
+    def add(title, headings, rows, words=2):
         if rows:
-            shape = next(r for r in projects if r.ghc == ghc)
-            parts += [heading(f"GHC {ghc}, a project of {shape.modules} modules, one ghc -c each, "
-                              f"{shape.jobs} at a time"),
-                      table(PROJECT_HEADINGS, rows)]
+            parts.extend([heading(title), table(headings, rows, words)])
+
+    for ghc in results.ghcs():
+        of_ghc = results.of(ghc)
+        for way in ordered(m.way for m in of_ghc.measurements):
+            add(f"GHC {ghc}, {way}", CASE_HEADINGS,
+                case_rows([m for m in of_ghc.measurements if m.way == way]))
+        add(f"GHC {ghc}, single turns", TURN_HEADINGS, turn_rows(of_ghc.measurements), words=3)
+        add(f"GHC {ghc}, where the warm wait for {BREAKDOWN_MODULE} goes", BREAKDOWN_HEADINGS,
+            breakdown_rows(of_ghc.measurements))
+        add(f"GHC {ghc}, memory of sessions at the same time", MEMORY_HEADINGS,
+            memory_rows(of_ghc.memory))
+        for shape in of_ghc.projects[:1]:
+            add(f"GHC {ghc}, a project of {shape.modules} modules, one ghc -c each, {shape.jobs} at a "
+                "time", PROJECT_HEADINGS, project_rows(of_ghc.projects))
     return parts
 
 
-def failure_lines(measurements, projects):
-    lines = [f"{m.contender}, GHC {m.ghc} {m.way} {m.module}: {m.failure}"
-             for m in measurements if m.failure]
-    return lines + [f"{r.contender}, GHC {r.ghc} {r.way}, project: {r.failure}"
-                    for r in projects if r.failure]
+def failure_lines(results):
+    def lines(part, subject):
+        return [f"{r.contender}, GHC {r.ghc} {r.way} {subject(r)}: {r.failure}"
+                for r in part if r.failure]
+
+    return (lines(results.measurements, lambda r: r.module) + lines(results.memory, lambda r: "memory")
+            + lines(results.projects, lambda r: "project"))
 
 
-def as_text(measurements, projects):
+def as_text(results):
     """What a person reads on a terminal."""
-    parts = sections(measurements, projects, text_table, lambda text: text)
-    failures = failure_lines(measurements, projects)
+    parts = sections(results, text_table, lambda text: text)
+    failures = failure_lines(results)
     if failures:
         parts.append("failures:\n" + "\n".join("  " + line for line in failures))
     return "\n\n".join(parts)
@@ -118,19 +163,45 @@ def verdict_lines(verdicts):
     lines = []
     for verdict in verdicts:
         word = "met   " if verdict.met else "MISSED"
-        lines.append(f"{word} {verdict.what}: {number(verdict.measured, digits=3)} of ghc-iserv's, "
-                     f"at most {verdict.limit}")
+        lines.append(f"{word} {verdict.what}: {number(verdict.measured, digits=3)} {verdict.unit}, "
+                     f"at most {verdict.limit:g}")
     return "\n".join(lines)
 
 
 def verdict_rows(verdicts):
-    return [[v.what, "met" if v.met else "**missed**", number(v.measured, digits=3), str(v.limit)]
+    return [[v.what, "met" if v.met else "**missed**", f"{number(v.measured, digits=3)} {v.unit}",
+             f"{v.limit:g}"]
             for v in verdicts]
 
 
-def as_markdown(measurements, projects, verdicts, machine, rounds):
+EXPLANATION = f"""**Wait** is the interpreter wait: the time in one `ghc -c` during which it is the \
+interpreter's turn, from the last byte of each request on GHC's pipe to the first byte of the answer, \
+summed. The first request counts from when it was sent, so a slow start-up counts. A **turn** is one \
+request with its answer. A meter between GHC and the interpreter finds these; it adds two process \
+switches to each turn, for every contender alike. **`ghc -c`** is the wall time of the whole compile \
+without the meter.
+
+**ghc-iserv** is GHC's own external interpreter. **{OURS_COLD}** is ours with nothing shared between \
+compiles (`ISERV_SHARE=off`), **{OURS_WARM}** with sharing, from the third compile on. **in-process** \
+is GHC running the splices itself. It takes the packages' dynamic objects for that; for the profiling \
+way, modules that are imported must be compiled twice, which these single modules do not show.
+
+**Single turns**: medians over all turns of all runs. *load* is a turn that ends in a load operation \
+(`loadDll`, `resolveObjs`; GHC does not wait for the others), *search* is `addLibrarySearchPath` or \
+`findSystemLibrary`, *any* is all turns; *pipe* is one byte to another process and back, measured \
+after each run, and *on one CPU* the same with both processes kept on one. A turn that ends in `runTh` \
+or `thAnswer` lasts until a splice's next question or its end.
+
+**Memory** is the proportional set size of all processes that are there because of the interpreter \
+(front ends, broker, zygotes, sessions). Each session is in the middle of a splice over lens.
+
+**The project** is compiled by ours from nothing: the first compile starts the broker. CPU time is \
+that of all processes, the broker and its zygotes included."""
+
+
+def as_markdown(results, verdicts, machine, rounds):
     """The whole of docs/measurements.md."""
-    modules = ordered(m.module for m in measurements)
+    modules = ordered(m.module for m in results.measurements)
     parts = [
         "# Measurements",
         "Written by `tests/bench/bench.py --write`; not edited by hand. Absolute times are those "
@@ -138,23 +209,14 @@ def as_markdown(measurements, projects, verdicts, machine, rounds):
         "are what to look at.",
         markdown_table(["machine", ""], [[what, value] for what, value in machine]
                        + [["date", datetime.date.today().isoformat()],
-                          ["GHC", ", ".join(ordered(m.ghc for m in measurements))],
+                          ["GHC", ", ".join(results.ghcs())],
                           ["figures", f"medians of {rounds} runs, page cache warm"]]),
         "## What is measured",
-        "**Wait** is the interpreter wait: the time in one `ghc -c` during which it is the "
-        "interpreter's turn, from the last byte of each request on GHC's pipe to the first byte of "
-        "the answer, summed. The first request counts from when it was sent, so a slow start-up "
-        "counts. A **turn** is one request with its answer. A meter between GHC and the "
-        "interpreter finds these; it adds two process switches to each turn, for every contender "
-        "alike. "
-        "**`ghc -c`** is the wall time of the whole compile without the meter.",
-        f"**ghc-iserv** is GHC's own external interpreter, **{OURS_COLD}** is ours with nothing "
-        "shared between compiles, **in-process** is GHC running the splices itself (only in the "
-        "ways that GHC can load).",
+        EXPLANATION,
         "\n".join(f"- `{module}`: {MODULE_MEANINGS[module]}" for module in modules),
-        *sections(measurements, projects, markdown_table, lambda text: f"## {text}"),
+        *sections(results, markdown_table, lambda text: f"## {text}"),
     ]
-    failures = failure_lines(measurements, projects)
+    failures = failure_lines(results)
     if failures:
         parts += ["## Failures", "\n".join(f"- {line}" for line in failures)]
     if verdicts:

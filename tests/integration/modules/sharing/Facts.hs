@@ -1,5 +1,5 @@
 -- | What a process can find out about itself and its surroundings.
-module Facts (report, waitForFile) where
+module Facts (reportFacts, waitForFile) where
 
 import Control.Concurrent
 import Control.Exception
@@ -18,8 +18,8 @@ import System.Process
 import Subject (bump)
 
 -- | Writes all facts to a file, one a line, and a word with special letters to both outputs.
-report :: FilePath -> IO ()
-report file = do
+reportFacts :: FilePath -> IO ()
+reportFacts file = do
   facts <- sequence
     [ fact "calls of bump" bump
     , fact "current directory" getCurrentDirectory

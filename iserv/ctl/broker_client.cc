@@ -1,0 +1,153 @@
+#include "iserv/ctl/broker_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "iserv/runtime_folder.h"
+
+namespace splicehost::ctl {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
+
+// Lets whatever waits for the peer give up after this time.
+Status limitWaiting(int fd, milliseconds patience) {
+  timeval time = {.tv_sec = patience.count() / 1000, .tv_usec = patience.count() % 1000 * 1000};
+  for (int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+    if (setsockopt(fd, SOL_SOCKET, option, &time, sizeof time) != 0) return systemError("setsockopt");
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<BrokerPlace> BrokerPlace::of(const Installation& installation) {
+  Result<std::string> folder = runtimeFolder();
+  if (!folder) return folder.error();
+  Result<std::string> name = brokerSocketName(installation.broker());
+  if (!name) return name.error().within("the broker's program");
+  std::string socket = *folder + "/" + *name;
+  return BrokerPlace{socket, socket.substr(0, socket.rfind('.')) + ".log"};
+}
+
+Result<BrokerPlace> BrokerPlace::own() {
+  Result<Installation> installation = Installation::own();
+  if (!installation) return installation.error();
+  return of(*installation);
+}
+
+Result<std::optional<BrokerClient>> BrokerClient::connect(const std::string& socket,
+                                                          milliseconds patience) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (socket.size() >= sizeof address.sun_path) return Error{socket + " is too long for a socket"};
+  std::memcpy(address.sun_path, socket.data(), socket.size());
+
+  kj::AutoCloseFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return systemError("socket");
+  BrokerClient client(kj::mv(fd), patience);
+  int connection = client.socket_.fd();
+  if (Status limited = limitWaiting(connection, patience); !limited) return limited.error();
+  if (::connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    // A broker that was killed leaves its socket behind.
+    if (errno == ENOENT || errno == ECONNREFUSED) return std::optional<BrokerClient>();
+    if (errno == EAGAIN) return client.slow("accept a connection");
+    return systemError(socket);
+  }
+  Result<Peer> peer = peerOf(connection);
+  if (!peer) return peer.error();
+  if (peer->user != geteuid()) {
+    return Error{"the broker at " + socket + " is of user " + std::to_string(peer->user) + ", not of " +
+                 std::to_string(geteuid())};
+  }
+  client.processId_ = peer->processId;
+
+  capnp::MallocMessageBuilder message;
+  auto hello = message.initRoot<schema::ToBroker>().initHello();
+  hello.setProtocolVersion(schema::BROKER_PROTOCOL_VERSION);
+  hello.setProcessId(static_cast<uint32_t>(getpid()));
+  // One that ends at this moment counts as not running.
+  if (Status sent = client.send(message); !sent) return std::optional<BrokerClient>();
+  Result<std::optional<PacketSocket::Packet>> answer = client.receive();
+  if (!answer) return answer.error();
+  if (!*answer) return std::optional<BrokerClient>();
+  auto root = (*answer)->root<schema::FromBroker>();
+  if (root.isRefused()) return Error{"the broker refuses: " + std::string(root.getRefused().cStr())};
+  if (!root.isReady()) return Error{"the broker does not answer as it should"};
+  return std::optional<BrokerClient>(kj::mv(client));
+}
+
+Result<BrokerStatus> BrokerClient::status() {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<schema::ToBroker>().setStatus();
+  if (Status sent = send(message); !sent) return sent.error();
+  Result<std::optional<PacketSocket::Packet>> answer = receive();
+  if (!answer) return answer.error();
+  if (!*answer) return Error{"the broker has hung up"};
+  if (!(*answer)->root<schema::FromBroker>().isStatus()) {
+    return Error{"the broker does not answer as it should"};
+  }
+  return BrokerStatus(kj::mv(**answer));
+}
+
+Status BrokerClient::stop() {
+  // Names the process even when its id is in use again.
+  kj::AutoCloseFd process(pidfd_open(processId_, 0));
+  if (process.get() < 0 && errno != ESRCH) return systemError("pidfd_open");
+  capnp::MallocMessageBuilder message;
+  message.initRoot<schema::ToBroker>().setStop();
+  if (Status sent = send(message); !sent) return sent;
+  for (;;) {
+    Result<std::optional<PacketSocket::Packet>> answer = receive();
+    if (!answer) return answer.error();
+    if (!*answer) break;
+  }
+  if (process.get() < 0) return Done{};
+  pollfd ended = {.fd = process.get(), .events = POLLIN, .revents = 0};
+  int count = poll(&ended, 1, static_cast<int>(patience_.count()));
+  if (count < 0) return systemError("poll");
+  if (count == 0) return slow("end, though it has hung up");
+  return Done{};
+}
+
+Status BrokerClient::send(capnp::MessageBuilder& message) {
+  Status sent = socket_.send(message);
+  return sent ? sent : sent.error().within("the broker");
+}
+
+Result<std::optional<PacketSocket::Packet>> BrokerClient::receive() {
+  auto packet = socket_.receive<schema::FromBroker>();
+  if (!packet) return packet.error().within("the broker");
+  if (!*packet && socket_.wouldBlock()) return slow("answer");
+  return packet;
+}
+
+Error BrokerClient::slow(const std::string& what) const {
+  std::string who = processId_ == 0 ? "the broker" : "the broker, process " + std::to_string(processId_);
+  std::string advice = processId_ == 0 ? "" : "; if it hangs: kill " + std::to_string(processId_);
+  return Error{who + ", does not " + what + " within " + std::to_string(patience_.count() / 1000) + " s" +
+               advice};
+}
+
+Result<std::optional<BrokerStatus>> brokerStatus() {
+  Result<BrokerPlace> place = BrokerPlace::own();
+  if (!place) return place.error();
+  Result<std::optional<BrokerClient>> client = BrokerClient::connect(place->socket);
+  if (!client) return client.error();
+  if (!*client) return std::optional<BrokerStatus>();
+  Result<BrokerStatus> status = (*client)->status();
+  if (!status) return status.error();
+  return std::optional<BrokerStatus>(kj::mv(*status));
+}
+
+}  // namespace splicehost::ctl

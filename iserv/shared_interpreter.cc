@@ -1,0 +1,432 @@
+#include "iserv/shared_interpreter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "iserv/runtime_folder.h"
+#include "iserv/surroundings.h"
+#include "protocol/ghc_binary.h"
+
+namespace splicehost {
+
+namespace {
+
+// How long the broker may take for an answer that it has ready. It is bypassed then.
+constexpr uint64_t kAnswerPatienceMs = 1000;
+// How long for a session: its zygote may have to start and to fork.
+constexpr uint64_t kSessionPatienceMs = 5000;
+// Symbols in a report. A session at GHCi's prompt can go on for days.
+constexpr size_t kMaxSymbols = 4096;
+// What malloc() would keep to.
+constexpr uint64_t kAlignment = 16;
+
+// The session's process group, for the signal handler; 0 if there is none.
+std::atomic<pid_t> sessionGroup = 0;
+
+Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
+
+capnp::Data::Reader toData(std::string_view text) {
+  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
+}
+
+std::string_view view(capnp::Data::Reader data) { return {data.asChars().begin(), data.size()}; }
+
+std::string_view baseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+// Variables that matter before a session can have its own environment.
+bool mattersAtStart(std::string_view variable) {
+  for (std::string_view prefix : {"LD_", "LC_", "LANG", "LOCPATH=", "NLSPATH=", "GCONV_PATH=",
+                                  "MALLOC_", "GLIBC_TUNABLES="}) {
+    if (variable.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+int64_t nanoseconds(const timespec& time) {
+  return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+void setStamp(schema::FileStamp::Builder builder, const struct stat& status) {
+  builder.setDevice(status.st_dev);
+  builder.setInode(status.st_ino);
+  builder.setSize(static_cast<uint64_t>(status.st_size));
+  builder.setModified(nanoseconds(status.st_mtim));
+  builder.setChanged(nanoseconds(status.st_ctim));
+}
+
+bool hasStampOf(schema::Trie::Node::Reader node, const struct stat& status) {
+  for (auto stamp : node.getStamps()) {
+    if (stamp.getDevice() == status.st_dev && stamp.getInode() == status.st_ino &&
+        stamp.getSize() == static_cast<uint64_t>(status.st_size) &&
+        stamp.getModified() == nanoseconds(status.st_mtim) &&
+        stamp.getChanged() == nanoseconds(status.st_ctim)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Fails with errno, of which ENOENT and ECONNREFUSED mean that no broker is there.
+Result<kj::AutoCloseFd> connectTo(const std::string& path) {
+  // A broker that hangs does not accept, and connecting would wait for it.
+  kj::AutoCloseFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return Error{path + " is too long for a socket"};
+  std::memcpy(address.sun_path, path.data(), path.size());
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    return systemError(path);
+  }
+  Result<Peer> peer = peerOf(fd.get());
+  if (!peer) return peer.error();
+  if (peer->user != geteuid()) {
+    return Error{path + " is served by user " + std::to_string(peer->user)};
+  }
+  return fd;
+}
+
+}  // namespace
+
+// The broker's records, in memory that the broker cannot change any more.
+struct SharedInterpreter::Records {
+  Records(void* memory, size_t bytes)
+      : memory(memory),
+        bytes(bytes),
+        reader({static_cast<const capnp::word*>(memory), bytes / sizeof(capnp::word)},
+               {UINT64_MAX, 8}),
+        nodes(reader.getRoot<schema::Trie>().getNodes()) {}
+  ~Records() { munmap(memory, bytes); }
+
+  void* memory;
+  size_t bytes;
+  capnp::FlatArrayMessageReader reader;
+  capnp::List<schema::Trie::Node>::Reader nodes;
+};
+
+SharedInterpreter::SharedInterpreter(PacketSocket broker) : broker_(kj::mv(broker)) {}
+
+SharedInterpreter::~SharedInterpreter() { sessionGroup = 0; }
+
+Result<std::unique_ptr<SharedInterpreter>> SharedInterpreter::open(const SharedProgram& program) {
+  Result<std::string> folder = runtimeFolder();
+  if (!folder) return folder.error();
+  Result<std::string> name = brokerSocketName(program.broker);
+  if (!name) return name.error();
+  std::string path = *folder + "/" + *name;
+  Result<kj::AutoCloseFd> socket = connectTo(path);
+  if (!socket && (errno == ENOENT || errno == ECONNREFUSED)) {
+    // It comes back when a broker accepts connections.
+    Child starter(program.broker, {program.broker});
+    if (!starter.started()) return starter.started().error();
+    Child::Exit exit = starter.wait(kSessionPatienceMs);
+    if (exit.status != 0 || exit.signal != 0) return Error{"the broker did not start"};
+    socket = connectTo(path);
+  }
+  if (!socket) return socket.error();
+
+  std::unique_ptr<SharedInterpreter> shared(
+      new SharedInterpreter(PacketSocket(kj::mv(*socket))));
+  if (Status greeted = shared->hello(program); !greeted) return greeted.error();
+  return shared;
+}
+
+Status SharedInterpreter::hello(const SharedProgram& program) {
+  std::unique_ptr<char, decltype(&free)> folder(getcwd(nullptr, 0), &free);
+  if (!folder) return systemError("the working directory");
+  folder_ = folder.get();
+
+  capnp::MallocMessageBuilder builder;
+  auto hello = builder.initRoot<schema::ToBroker>().initHello();
+  hello.setProtocolVersion(schema::BROKER_PROTOCOL_VERSION);
+  hello.setProcessId(static_cast<uint32_t>(getpid()));
+  auto key = hello.initInterpreter();
+  key.setProgram(toData(program.interpreter));
+  key.setProgramName(toData(program.programName));
+  key.setGhcVersion(program.ghcVersion);
+  key.setWay(program.way);
+  key.setBuildIdentity(program.buildIdentity);
+  std::vector<std::string_view> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (mattersAtStart(*variable)) variables.push_back(*variable);
+  }
+  std::sort(variables.begin(), variables.end());
+  auto environment = key.initEnvironment(static_cast<uint32_t>(variables.size()));
+  for (uint32_t i = 0; i < variables.size(); ++i) environment.set(i, toData(variables[i]));
+  struct stat cache;
+  if (stat("/etc/ld.so.cache", &cache) == 0) setStamp(key.initLoaderCache(), cache);
+  if (Status sent = broker_.send(builder); !sent) return sent;
+
+  auto packet = receive(kAnswerPatienceMs);
+  if (!packet) return packet.error();
+  auto answer = (*packet)->root<schema::FromBroker>();
+  if (answer.isRefused()) return Error{std::string("the broker refuses: ") + answer.getRefused().cStr()};
+  if (!answer.isTrie() || (*packet)->fds.size() != 1) return Error{"the broker sent no records"};
+  size_t bytes = answer.getTrie();
+  void* memory = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, (*packet)->fds[0].get(), 0);
+  if (memory == MAP_FAILED) return systemError("the broker's records");
+  try {
+    records_ = std::make_unique<Records>(memory, bytes);
+  } catch (const kj::Exception& e) {
+    return Error{std::string("the broker's records: ") + e.getDescription().cStr()};
+  }
+  if (records_->nodes.size() == 0) return Error{"the broker's records are empty"};
+  return Done{};
+}
+
+// The broker's next message, which there must be.
+Result<std::optional<PacketSocket::Packet>> SharedInterpreter::receive(uint64_t patienceMs) {
+  pollfd fds[] = {{broker_.fd(), POLLIN, 0}};
+  int ready = 0;
+  do {
+    ready = poll(fds, 1, static_cast<int>(patienceMs));
+  } while (ready < 0 && errno == EINTR);
+  if (ready == 0) return Error{"the broker does not answer"};
+  auto packet = broker_.receive<schema::FromBroker>();
+  if (packet && !*packet) return Error{"the broker is gone"};
+  return packet;
+}
+
+std::optional<SharedInterpreter::Operation> SharedInterpreter::operationOf(
+    schema::Request::Reader request) const {
+  auto withFile = [this](schema::LoadKind kind, capnp::Text::Reader text) {
+    std::string file = ghc::fileName({text.begin(), text.size()});
+    // The system's linker searches for a shared object whose name has no slash.
+    bool relative = !file.starts_with('/') &&
+                    (kind != schema::LoadKind::LOAD_DLL || file.find('/') != std::string::npos);
+    return Operation{kind, file, relative ? folder_ + "/" + file : file};
+  };
+  switch (request.which()) {
+    case schema::Request::INIT_LINKER:
+      return Operation{schema::LoadKind::INIT_LINKER, "", ""};
+    case schema::Request::RESOLVE_OBJS:
+      return Operation{schema::LoadKind::RESOLVE_OBJS, "", ""};
+    case schema::Request::LOAD_ARCHIVE:
+      return withFile(schema::LoadKind::LOAD_ARCHIVE, request.getLoadArchive());
+    case schema::Request::LOAD_OBJ:
+      return withFile(schema::LoadKind::LOAD_OBJ, request.getLoadObj());
+    case schema::Request::LOAD_DLL: {
+      Operation operation = withFile(schema::LoadKind::LOAD_DLL, request.getLoadDll());
+      // What GHC links home modules into, anew for each splice (GHC.Runtime.Linker, dynLoadObjs, 9.0.2),
+      // is never asked for again.
+      if (baseName(operation.file).starts_with("libghc_")) return std::nullopt;
+      return operation;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+bool SharedInterpreter::answer(schema::Request::Reader request, schema::Reply::Builder reply) {
+  if (request.isMallocData()) {
+    reply.setPointer(place(view(request.getMallocData()), false));
+    return true;
+  }
+  if (request.isMallocStrings()) {
+    auto strings = request.getMallocStrings();
+    auto pointers = reply.initPointers(strings.size());
+    for (uint32_t i = 0; i < strings.size(); ++i) pointers.set(i, place(view(strings[i]), true));
+    return true;
+  }
+  std::optional<Operation> operation = operationOf(request);
+  if (!operation) return false;
+  try {
+    if (!follow(*operation)) return false;
+  } catch (const kj::Exception&) {
+    // Records that are no good record nothing.
+    return false;
+  }
+  operations_.push_back(std::move(*operation));
+  // Only what succeeds is recorded.
+  switch (operations_.back().kind) {
+    case schema::LoadKind::LOAD_DLL:
+      reply.initMaybeText().setNothing();
+      break;
+    case schema::LoadKind::RESOLVE_OBJS:
+      reply.setBool(true);
+      break;
+    default:
+      reply.setDone();
+  }
+  return true;
+}
+
+// Goes to the child of this node to which the operation leads, if there is one.
+bool SharedInterpreter::follow(const Operation& operation) {
+  struct stat status;
+  bool hasFile = operation.path.find('/') != std::string::npos;
+  if (hasFile && stat(operation.path.c_str(), &status) != 0) return false;
+  std::vector<uint32_t> candidates;
+  for (uint32_t child : records_->nodes[node_].getChildren()) {
+    auto node = records_->nodes[child];
+    if (node.getOperation().getKind() != operation.kind) continue;
+    bool same = hasFile ? hasStampOf(node, status)
+                        : view(node.getOperation().getFile()) == operation.path;
+    if (same) {
+      node_ = child;
+      return true;
+    }
+    if (hasFile && node.getSha256().size() > 0) candidates.push_back(child);
+  }
+  if (candidates.empty()) return false;
+  // The same content may lie in another file.
+  std::string sha256 = identify(operation.path);
+  for (uint32_t child : candidates) {
+    if (view(records_->nodes[child].getSha256()) != sha256) continue;
+    node_ = child;
+    return true;
+  }
+  return false;
+}
+
+// A file's content, or nothing.
+std::string SharedInterpreter::identify(const std::string& path) {
+  capnp::MallocMessageBuilder builder;
+  builder.initRoot<schema::ToBroker>().setIdentify(toData(path));
+  if (!broker_.send(builder)) return "";
+  auto packet = receive(kSessionPatienceMs);
+  if (!packet) return "";
+  auto answer = (*packet)->root<schema::FromBroker>();
+  if (!answer.isIdentity() || !answer.getIdentity().isSha256()) return "";
+  return std::string(view(answer.getIdentity().getSha256()));
+}
+
+uint64_t SharedInterpreter::place(std::string_view bytes, bool terminated) {
+  uint64_t address = nextAddress_;
+  placed_.push_back({address, std::string(bytes)});
+  // The arena is all zeros.
+  uint64_t size = bytes.size() + (terminated ? 1 : 0);
+  nextAddress_ += (size + kAlignment - 1) / kAlignment * kAlignment;
+  return address;
+}
+
+void SharedInterpreter::replay(bool load, const std::function<void(capnp::MessageBuilder&)>& send) const {
+  // Bytes that lie together travel together.
+  if (!placed_.empty()) {
+    std::string all(nextAddress_ - schema::ARENA_ADDRESS, '\0');
+    for (const PlacedData& data : placed_) {
+      all.replace(data.address - schema::ARENA_ADDRESS, data.bytes.size(), data.bytes);
+    }
+    capnp::MallocMessageBuilder builder;
+    auto place = builder.initRoot<schema::ToInterpreter>().initRequest().initPlaceData();
+    place.setAddress(schema::ARENA_ADDRESS);
+    place.setData(toData(all));
+    send(builder);
+  }
+  if (!load) return;
+  for (const Operation& operation : operations_) {
+    capnp::MallocMessageBuilder builder;
+    auto request = builder.initRoot<schema::ToInterpreter>().initRequest();
+    switch (operation.kind) {
+      case schema::LoadKind::INIT_LINKER:
+        request.setInitLinker();
+        break;
+      case schema::LoadKind::RESOLVE_OBJS:
+        request.setResolveObjs();
+        break;
+      case schema::LoadKind::LOAD_DLL:
+        request.setLoadDll(operation.file);
+        break;
+      case schema::LoadKind::LOAD_ARCHIVE:
+        request.setLoadArchive(operation.file);
+        break;
+      case schema::LoadKind::LOAD_OBJ:
+        request.setLoadObj(operation.file);
+        break;
+    }
+    send(builder);
+  }
+}
+
+Result<kj::AutoCloseFd> SharedInterpreter::attach() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return systemError("socketpair");
+  kj::AutoCloseFd own(ends[0]);
+  kj::AutoCloseFd session(ends[1]);
+
+  capnp::MallocMessageBuilder builder;
+  auto attach = builder.initRoot<schema::ToBroker>().initAttach();
+  attach.setNode(records_->nodes[node_].getId());
+  auto files = attach.initFiles(static_cast<uint32_t>(operations_.size()));
+  for (uint32_t i = 0; i < files.size(); ++i) files.set(i, toData(operations_[i].file));
+  std::vector<int> fds = {session.get()};
+  auto folder = describeSurroundings(attach, fds);
+  if (!folder) return folder.error();
+  if (!canBeAdopted(attach)) return Error{"a shared interpreter cannot keep to a limit of memory"};
+  if (Status sent = broker_.send(builder, fds); !sent) return sent.error();
+
+  auto packet = receive(kSessionPatienceMs);
+  if (!packet) return packet.error();
+  auto answer = (*packet)->root<schema::FromBroker>();
+  if (answer.isRefused()) return Error{std::string("the broker refuses: ") + answer.getRefused().cStr()};
+  if (!answer.isAttached()) return Error{"the broker provided no session"};
+  sessionGroup = static_cast<pid_t>(answer.getAttached());
+  return own;
+}
+
+void SharedInterpreter::noteRequest(schema::Request::Reader request) {
+  if (noting_ == Noting::kNothing || request.isMallocData() || request.isMallocStrings()) return;
+  std::optional<Operation> operation = operationOf(request);
+  if (operation && noting_ == Noting::kLoads) {
+    loaded_.push_back(std::move(*operation));
+  } else if (operation) {
+    // Symbols from here on are found at another place.
+    noting_ = Noting::kNothing;
+  } else if (noting_ == Noting::kLoads) {
+    noting_ = Noting::kSymbols;
+    // The broker can begin now.
+    if (!loaded_.empty()) sendReport(false);
+  }
+}
+
+void SharedInterpreter::noteSymbol(const std::string& symbol) {
+  if (noting_ == Noting::kSymbols && symbols_.size() < kMaxSymbols) symbols_.push_back(symbol);
+}
+
+void SharedInterpreter::report() {
+  if (!symbols_.empty()) sendReport(true);
+}
+
+void SharedInterpreter::sendReport(bool symbols) {
+  capnp::MallocMessageBuilder builder;
+  auto report = builder.initRoot<schema::ToBroker>().initReport();
+  report.setNode(records_->nodes[node_].getId());
+  auto operations = report.initOperations(static_cast<uint32_t>(loaded_.size()));
+  for (uint32_t i = 0; i < operations.size(); ++i) {
+    operations[i].setKind(loaded_[i].kind);
+    operations[i].setFile(toData(loaded_[i].path));
+  }
+  if (symbols) {
+    auto list = report.initSymbols(static_cast<uint32_t>(symbols_.size()));
+    for (uint32_t i = 0; i < list.size(); ++i) list.set(i, symbols_[i]);
+  }
+  // Without the broker there is nobody to tell.
+  (void)broker_.send(builder).ok();
+}
+
+void SharedInterpreter::interruptSession() {
+  if (pid_t group = sessionGroup; group > 0) kill(-group, SIGINT);
+}
+
+std::optional<Child::Exit> SharedInterpreter::sessionEnd(uint64_t patienceMs) {
+  for (;;) {
+    auto packet = receive(patienceMs);
+    if (!packet) return std::nullopt;
+    auto message = (*packet)->root<schema::FromBroker>();
+    if (!message.isSessionEnded()) continue;
+    return Child::Exit{message.getSessionEnded().getStatus(), message.getSessionEnded().getSignal()};
+  }
+}
+
+}  // namespace splicehost

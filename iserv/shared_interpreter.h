@@ -1,0 +1,110 @@
+// An interpreter that the broker provides (protocol/broker.capnp): at first only what is recorded of it,
+// and when something must run, a session.
+//
+// Note [Recorded answers]. The answers to load operations depend on nothing but the files. As long as
+// GHC asks for operations that a zygote has done, in the same order from the start, and the files have
+// the content that the zygote loaded, the answer is known and nobody needs an interpreter. What GHC wants
+// to be put into memory meanwhile is kept here, with addresses of the arena. Everything that was answered
+// so is remembered, and can be done again in an interpreter that knows nothing of it: answers that hold
+// addresses of an interpreter's are never given here.
+#pragma once
+
+#include <kj/io.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "iserv/child.h"
+#include "protocol/broker.capnp.h"
+#include "protocol/connection.h"
+#include "protocol/packet_socket.h"
+#include "protocol/result.h"
+
+namespace splicehost {
+
+// What a front end asks the broker for.
+struct SharedProgram {
+  std::string broker;        // the broker's program
+  std::string interpreter;   // the interpreter's program
+  std::string programName;   // its argv[0]
+  std::string ghcVersion;
+  schema::Way way;
+  std::string buildIdentity;
+};
+
+class SharedInterpreter {
+ public:
+  // Connects to the broker, which is started if there is none, and gets its records. Fails with the
+  // reason if sharing is impossible here.
+  static Result<std::unique_ptr<SharedInterpreter>> open(const SharedProgram& program);
+  ~SharedInterpreter();
+  SharedInterpreter(const SharedInterpreter&) = delete;
+  SharedInterpreter& operator=(const SharedInterpreter&) = delete;
+
+  // Answers a request if it can be without an interpreter. False if it cannot: then there must be one.
+  bool answer(schema::Request::Reader request, schema::Reply::Builder reply);
+
+  // A session in which all load operations that were answered are done, and a socket to it. Once. Fails
+  // if the broker does not provide one.
+  Result<kj::AutoCloseFd> attach();
+
+  // What was answered and has to be done by an interpreter that is not the broker's, in order; by a
+  // session only the part that does not load. Each is a complete ToInterpreter.
+  void replay(bool load, const std::function<void(capnp::MessageBuilder&)>& send) const;
+
+  // After attach(): notes what the session is asked for, so that the broker can have it ready the next
+  // time.
+  void noteRequest(schema::Request::Reader request);
+  void noteSymbol(const std::string& symbol);
+  // Tells the broker. To be called at the end.
+  void report();
+
+  // Interrupts the session and all that it has started. Safe in a signal handler.
+  static void interruptSession();
+
+  // Waits for the broker to say how the session ended; nothing if it does not within this time.
+  std::optional<Child::Exit> sessionEnd(uint64_t patienceMs);
+
+ private:
+  struct Records;
+  // An operation as GHC named it, and as the broker is told.
+  struct Operation {
+    schema::LoadKind kind;
+    std::string file;
+    std::string path;
+  };
+  struct PlacedData {
+    uint64_t address;
+    std::string bytes;
+  };
+
+  explicit SharedInterpreter(PacketSocket broker);
+  Status hello(const SharedProgram& program);
+  Result<std::optional<PacketSocket::Packet>> receive(uint64_t patienceMs);
+  std::optional<Operation> operationOf(schema::Request::Reader request) const;
+  bool follow(const Operation& operation);
+  std::string identify(const std::string& path);
+  uint64_t place(std::string_view bytes, bool terminated);
+  void fill(schema::Report::Builder report, bool symbols) const;
+  void sendReport(bool symbols);
+
+  PacketSocket broker_;
+  std::unique_ptr<Records> records_;
+  std::string folder_;       // the working directory
+  uint32_t node_ = 0;        // where in the trie: an index
+  std::vector<Operation> operations_;  // answered here
+  std::vector<PlacedData> placed_;
+  uint64_t nextAddress_ = schema::ARENA_ADDRESS;
+  // What the session was asked to load next, until it was asked for something else.
+  std::vector<Operation> loaded_;
+  std::vector<std::string> symbols_;
+  enum class Noting { kLoads, kSymbols, kNothing } noting_ = Noting::kLoads;
+};
+
+}  // namespace splicehost
