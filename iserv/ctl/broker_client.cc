@@ -133,10 +133,10 @@ Result<std::optional<PacketSocket::Packet>> BrokerClient::receive() {
 }
 
 Error BrokerClient::slow(const std::string& what) const {
-  std::string who = processId_ == 0 ? "the broker" : "the broker, process " + std::to_string(processId_);
-  std::string advice = processId_ == 0 ? "" : "; if it hangs: kill " + std::to_string(processId_);
-  return Error{who + ", does not " + what + " within " + std::to_string(patience_.count() / 1000) + " s" +
-               advice};
+  std::string process = std::to_string(processId_);
+  std::string who = processId_ == 0 ? "the broker" : "the broker (process " + process + ")";
+  std::string advice = processId_ == 0 ? "" : "; to end it: kill -9 " + process;
+  return Error{who + " does not " + what + " within " + std::to_string(patience_.count()) + " ms" + advice};
 }
 
 Result<std::optional<BrokerStatus>> brokerStatus() {

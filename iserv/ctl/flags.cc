@@ -15,23 +15,31 @@ std::string whatThereIs(const Installation& installation) {
                                                  : " has interpreters for GHC " + listed(versions));
 }
 
-Result<std::string> flagsOfProgram(const std::string& program) {
+Result<std::string> lineFor(const std::string& program) {
   Result<Installation> installation = Installation::own();
   if (!installation) return installation.error();
   ProcessRunner runner;
-  Result<Ghc> ghc = std::move(ask(runner, {program}).front());
-  if (!ghc) {
-    return Error{"GHC '" + program + "' does not answer (" + ghc.error().message +
-                 "). Name one with --ghc; " + whatThereIs(*installation)};
-  }
-  return flagsFor(*installation, *ghc);
+  Result<Ghc> ghc = askOne(runner, *installation, program);
+  if (!ghc) return ghc.error();
+  Result<std::vector<std::string>> flags = flagsFor(*installation, *ghc);
+  if (!flags) return flags.error();
+  std::string line;
+  for (const std::string& flag : *flags) line += (line.empty() ? "" : " ") + flag;
+  return line;
 }
 
 }  // namespace
 
-Result<std::string> flagsFor(const Installation& installation, const Ghc& ghc) {
+Result<Ghc> askOne(ProcessRunner& runner, const Installation& installation, const std::string& program) {
+  Result<Ghc> ghc = std::move(ask(runner, {program}).front());
+  if (ghc) return ghc;
+  return Error{"GHC '" + program + "' does not answer (" + ghc.error().message +
+               "). Name one with --ghc; " + whatThereIs(installation)};
+}
+
+Result<std::vector<std::string>> flagsFor(const Installation& installation, const Ghc& ghc) {
   if (installation.manifest(ghc.version)) {
-    return "-fexternal-interpreter -pgmi " + installation.interpreter(ghc.version);
+    return std::vector<std::string>{"-fexternal-interpreter", "-pgmi", installation.interpreter(ghc.version)};
   }
   std::string message = "there are no interpreters for GHC " + ghc.version + " (" + ghc.program +
                         "); " + whatThereIs(installation);
@@ -51,7 +59,7 @@ void addFlags(CLI::App& app, int& status) {
   flags->add_option("--ghc", *program, "The GHC, as a path or a name in PATH")
       ->capture_default_str();
   flags->callback([program, &status] {
-    Result<std::string> line = flagsOfProgram(*program);
+    Result<std::string> line = lineFor(*program);
     if (line) {
       std::printf("%s\n", line->c_str());
     } else {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "iserv/ctl/ghcs.h"
 #include "iserv/ctl/installation.h"
@@ -17,6 +18,9 @@ namespace splicehost::ctl {
 void addFlags(CLI::App& app, int& status);
 
 // The flags that make a GHC use its interpreter. Fails if there is none for it, with what to do.
-Result<std::string> flagsFor(const Installation& installation, const Ghc& ghc);
+Result<std::vector<std::string>> flagsFor(const Installation& installation, const Ghc& ghc);
+
+// What a program says of itself. Fails if it is no GHC that works, with what to do.
+Result<Ghc> askOne(ProcessRunner& runner, const Installation& installation, const std::string& program);
 
 }  // namespace splicehost::ctl

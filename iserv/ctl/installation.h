@@ -2,7 +2,8 @@
 // installed. Both have one layout:
 //
 //   ghc-<version>/            interpreters for one GHC: iserv, iserv-prof, iserv-dyn, manifest
-//   sources/ways/build-ghc    builds such a folder
+//   iserv/iservd              the broker
+//   sources/ways/build-ghc    builds a folder of interpreters
 //
 // iservctl itself is in the build folder, or in bin/ under the prefix.
 #pragma once
@@ -32,6 +33,8 @@ class Installation {
   Result<Manifest> manifest(std::string_view version) const;
   // What `ghc -pgmi` is to be given for a version.
   std::string interpreter(std::string_view version) const;
+  // The program that is the broker.
+  std::string broker() const { return root_ + "/iserv/iservd"; }
   // The program that builds interpreters for a GHC.
   std::string builder() const { return root_ + "/sources/ways/build-ghc"; }
 

@@ -2,8 +2,18 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "iserv/ctl/config.h"
 #include "iserv/ctl/doctor.h"
 #include "iserv/ctl/flags.h"
+#include "iserv/ctl/log.h"
+#include "iserv/ctl/status.h"
+#include "iserv/ctl/stop.h"
+#include "iserv/ctl/warm.h"
 
 int main(int argc, char* argv[]) {
   int status = 0;
@@ -11,8 +21,21 @@ int main(int argc, char* argv[]) {
   app.set_version_flag("--version", "iservctl " SPLICEHOST_VERSION);
   app.require_subcommand(1);
 
+  // `iservctl warm -- ghc ...`: these words are another program's, and not to be parsed here.
+  std::vector<std::string> command;
+  if (argc > 1 && argv[1] == std::string_view("warm")) {
+    char** dashes = std::find(argv, argv + argc, std::string_view("--"));
+    if (dashes != argv + argc) command.assign(dashes + 1, argv + argc);
+    argc = static_cast<int>(dashes - argv);
+  }
+
   splicehost::ctl::addFlags(app, status);
   splicehost::ctl::addDoctor(app, status);
+  splicehost::ctl::addConfig(app, status);
+  splicehost::ctl::addStatus(app, status);
+  splicehost::ctl::addLog(app, status);
+  splicehost::ctl::addStop(app, status);
+  splicehost::ctl::addWarm(app, status, command);
 
   try {
     app.parse(argc, argv);

@@ -1,8 +1,12 @@
 #include "iserv/ctl/process.h"
 
 #include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <iterator>
 #include <thread>
@@ -201,6 +205,34 @@ std::vector<Finished> ProcessRunner::runAll(const std::vector<Command>& commands
     uv_run(&loop_, UV_RUN_ONCE);
     std::erase_if(running_, [](const auto& child) { return child->over(); });
   }
+}
+
+Result<int> runInForeground(const std::vector<std::string>& words) {
+  std::vector<char*> argv;
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  auto failed = [&] { return Error{words[0] + ": " + std::strerror(errno)}; };
+
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t keyboard;
+  sigemptyset(&keyboard);
+  for (int number : {SIGINT, SIGQUIT}) {
+    sigaddset(&keyboard, number);
+    signal(number, SIG_IGN);
+  }
+  posix_spawnattr_setsigdefault(&attributes, &keyboard);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  pid_t child;
+  errno = posix_spawnp(&child, argv[0], nullptr, &attributes, argv.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  if (errno != 0) return failed();
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return failed();
+  }
+  for (int number : {SIGINT, SIGQUIT}) signal(number, SIG_DFL);
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 }  // namespace splicehost::ctl

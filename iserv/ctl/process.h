@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "protocol/result.h"
+
 namespace splicehost::ctl {
 
 struct Command {
@@ -59,5 +61,9 @@ class ProcessRunner {
   bool interrupted_ = false;
   std::vector<std::unique_ptr<Child>> running_;
 };
+
+// Runs a program in this one's place on the terminal: with its streams, and ^C is for that program, not
+// for this one. Returns the exit status as a shell would tell it; fails if the program cannot be started.
+Result<int> runInForeground(const std::vector<std::string>& words);
 
 }  // namespace splicehost::ctl

@@ -258,7 +258,9 @@ class SharingTest(IntegrationTest):
         path = self.workspace.cwd / name
         self.wait_for(lambda: path.exists() or (process and process.poll() is not None),
                       f"{name} is there", seconds)
-        self.assertTrue(path.exists(), f"GHC ended before there was a {name}")
+        if not path.exists():
+            said = process.stderr.read().decode() if process.stderr else ""
+            self.fail(f"GHC ended before there was a {name}: {said}")
         path.unlink()
 
     # --- the broker

@@ -10,7 +10,7 @@ from support import WAYS, expand, for_each
 from test_sharing import SharingTest
 
 IMPORTS = """
-{-# LANGUAGE TemplateHaskell, ForeignFunctionInterface #-}
+{-# LANGUAGE TemplateHaskell #-}
 import Control.Concurrent
 import Control.Monad
 import Facts
@@ -38,7 +38,7 @@ $(runIO (reportFacts "beside.txt") >> pure [])
 
 CULPRIT = IMPORTS.replace("import", "module Culprit where\nimport", 1) + """
 $(runIO (ACTION) >> pure [])
-$(runIO (waitForFile "culprit is done" "culprit goes on") >> pure [])
+$(runIO (waitForFile "FOLDER/culprit is done" "FOLDER/culprit goes on") >> pure [])
 $(runIO (putStr "a word") >> pure [])
 """
 
@@ -55,9 +55,8 @@ class Deed:
 DEEDS = (
     Deed("state_of_a_library", "replicateM_ 10 bump"),
     Deed("environment", 'setEnv "CULPRIT" "was here" >> unsetEnv "HOME"'),
-    Deed("folder", 'createDirectory "below" >> setCurrentDirectory "below" >> setCurrentDirectory "/"'
-         ' >> getEnv "TEST_FOLDER" >>= setCurrentDirectory'),
-    Deed("mask_of_file_modes", "void (setFileCreationMask 0o777)"),
+    Deed("folder", 'setCurrentDirectory "/"'),
+    Deed("mask_of_file_modes", "setFileCreationMask 0o777 >> pure ()"),
     Deed("buffering", "hSetBuffering stdout NoBuffering >> hSetBuffering stdin NoBuffering"
          " >> hSetEncoding stdout latin1"),
     Deed("closed_output", "hClose stdout >> hClose stdin"),
@@ -81,14 +80,15 @@ class Isolation(SharingTest):
     def test(self, deed, way):
         self.prepare(way)
         facts = self.facts_of_witness(way, direct=True)
-        self.workspace.write("Culprit.hs", CULPRIT.replace("ACTION", deed.action))
+        culprit = CULPRIT.replace("ACTION", deed.action).replace("FOLDER", str(self.workspace.cwd))
+        self.workspace.write("Culprit.hs", culprit)
         self.share()
         self.assertEqual(self.facts_of_witness(way), facts, "before")
         beside = self.start_beside(way)
         before = self.status()
 
-        culprit = self.start_compile(way, *self.flags, "Culprit.hs", stdout=subprocess.PIPE,
-                                     stderr=subprocess.PIPE)
+        culprit = self.start_compile(way, *self.flags, "Culprit.hs", stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if deed.survives:
             self.wait_for_file("culprit is done", culprit)
             self.assertEqual(self.facts_of_witness(way), facts, "beside, started after")
@@ -108,7 +108,6 @@ class Isolation(SharingTest):
     def prepare(self, way):
         self.package = self.make_package(way)
         self.flags = self.package.flags
-        self.workspace.env["TEST_FOLDER"] = str(self.workspace.tmp)
         self.workspace.write("Witness.hs", WITNESS)
         self.workspace.write("Beside.hs", BESIDE)
         self.way = way
@@ -120,10 +119,11 @@ class Isolation(SharingTest):
             self.wait_until_grown()
 
     def start_beside(self, way):
-        beside = self.start_compile(way, *self.flags, "Beside.hs", stdout=subprocess.PIPE,
-                                    stderr=subprocess.PIPE)
-        self.addCleanup(beside.stderr.close)
-        self.addCleanup(beside.stdout.close)
+        beside = self.start_compile(way, *self.flags, "Beside.hs", stdin=subprocess.PIPE,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for stream in (beside.stdout, beside.stderr):
+            self.addCleanup(stream.close)
+        beside.stdin.close()
         self.wait_for_file("beside is here", beside)
         return beside
 
@@ -138,13 +138,11 @@ class Isolation(SharingTest):
         path = self.workspace.cwd / name
         text = path.read_text()
         path.unlink()
-        text = re.sub(r'("ISERV_SHARE","off"),', "", text)
+        text = text.replace('("ISERV_SHARE","off"),', "")
         return re.sub(r"pipe:\[\d+\]", "pipe", text).splitlines()
 
     def culprit_alone(self, way, deed):
         """Exit status and output of the same deed in direct mode."""
-        if (self.workspace.cwd / "below").exists():
-            (self.workspace.cwd / "below").rmdir()
         self.workspace.write("culprit goes on", "")
         done = self.compile_directly(way, *self.flags, "Culprit.hs", status=None)
         return done.status, done.stdout.encode()
@@ -153,11 +151,10 @@ class Isolation(SharingTest):
 LOOPS = (
     Deed("allocating", "print (length [1 :: Integer ..])"),
     Deed("catching", "forever (threadDelay 1000000000 `catch` \\e -> print (e :: SomeException))"),
-    Deed("in_c", "void (c_sleep 1000)"),
+    Deed("in_c", "sleepInC 1000"),
 )
 
 LOOPING = IMPORTS.replace("import", "module Looping where\nimport Control.Exception\nimport", 1) + """
-foreign import ccall unsafe "sleep" c_sleep :: CUInt -> IO CUInt
 $(runIO (writeFile "looping" "" >> (ACTION)) >> pure [])
 """
 

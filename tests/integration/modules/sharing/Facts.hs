@@ -33,7 +33,7 @@ reportFacts file = do
     , fact "encoding" (mapM hGetEncoding [stdin, stdout, stderr])
     , fact "buffering" (mapM hGetBuffering [stdin, stdout, stderr])
     , fact "open" (mapM hIsOpen [stdin, stdout, stderr])
-    , fact "streams" (mapM (\n -> try' (getSymbolicLinkTarget ("/proc/self/fd/" ++ show n))) [0 .. 2 :: Int])
+    , fact "streams" (mapM (\n -> textOf (getSymbolicLinkTarget ("/proc/self/fd/" ++ show n))) [0 .. 2 :: Int])
     , fact "input" getContents
     , fact "status" (filter wanted . lines <$> readFile "/proc/self/status")
     , fact "limits" (lines <$> readFile "/proc/self/limits")
@@ -79,11 +79,12 @@ handler signal = do
 
 fact :: Show a => String -> IO a -> IO String
 fact name action = do
-  value <- try' action
-  pure (name ++ ": " ++ either ("failed: " ++) show value)
+  text <- textOf action
+  pure (name ++ ": " ++ text)
 
-try' :: IO a -> IO (Either String a)
-try' action = either (\e -> Left (show (e :: SomeException))) Right <$> try (action >>= evaluate)
+textOf :: Show a => IO a -> IO String
+textOf action = either (\e -> "failed: " ++ show (e :: SomeException)) id <$> try complete
+  where complete = action >>= \value -> let text = show value in text <$ evaluate (length text)
 
 -- | Says by a file that it is here, and goes on when there is another file.
 waitForFile :: FilePath -> FilePath -> IO ()

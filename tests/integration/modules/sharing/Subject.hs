@@ -1,6 +1,6 @@
 {-# LANGUAGE CPP, ForeignFunctionInterface #-}
 -- | A library whose values say which build of it was loaded, and whose state says who ran it before.
-module Subject (haskellValue, ownCValue, dependencyValue, values, bump) where
+module Subject (haskellValue, ownCValue, dependencyValue, values, bump, sleepInC) where
 
 import Data.IORef
 import Foreign.C
@@ -26,3 +26,6 @@ counter = unsafePerformIO (newIORef 0)
 -- | How often it has been called in this process.
 bump :: IO Int
 bump = atomicModifyIORef counter (\n -> (n + 1, n + 1))
+
+-- | Waits so many seconds, out of reach of the runtime system.
+foreign import ccall unsafe "sleep" sleepInC :: CUInt -> IO CUInt
