@@ -37,6 +37,22 @@ bool runsTemplateHaskell(schema::Request::Which which) {
   return which == schema::Request::RUN_TH || which == schema::Request::RUN_MOD_FINALIZERS;
 }
 
+// What a user at GHCi's prompt has run, and would notice being run twice.
+bool runsStatement(schema::Request::Which which) {
+  switch (which) {
+    case schema::Request::EVAL_STMT:
+    case schema::Request::RESUME_STMT:
+    case schema::Request::EVAL_STRING:
+    case schema::Request::EVAL_STRING_TO_STRING:
+    case schema::Request::EVAL_IO:
+    case schema::Request::SEQ:
+    case schema::Request::RESUME_SEQ:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // Requests whose answer is the same in every interpreter: the RTS keeps library search paths, and finds
 // system libraries, only on Windows (rts/Linker.c, addLibrarySearchPath and following). GHC asks these
 // for each package.
@@ -101,16 +117,14 @@ int FrontEnd::run() {
 // How the interpreter ended; nothing if nobody knows, or if nobody needs to.
 std::optional<Child::Exit> FrontEnd::waitForEnd(bool orderly) {
   if (child_ && child_->started()) return child_->wait(orderly ? kShutdownPatienceMs : kErrorPatienceMs);
-  if (shared_ && interpreterGone_) return shared_->sessionEnd(kErrorPatienceMs);
-  return std::nullopt;
+  if (shared_ && interpreterGone_ && !sessionEnd_) return shared_->sessionEnd(kErrorPatienceMs);
+  return sessionEnd_;
 }
 
 // Both sides start at the same time: a child's answer is awaited when the first request has been read.
 Status FrontEnd::start() {
   if (!options_.broker.empty()) {
-    auto shared = SharedInterpreter::open({options_.broker, options_.program, options_.programName,
-                                           std::string(options_.version->name), options_.way,
-                                           options_.identity});
+    auto shared = SharedInterpreter::open(sharedProgram());
     if (shared) {
       shared_ = std::move(*shared);
       return Done{};
@@ -118,6 +132,11 @@ Status FrontEnd::start() {
     complain("libraries are not shared: " + shared.error().message);
   }
   return startChild();
+}
+
+SharedProgram FrontEnd::sharedProgram() const {
+  return {options_.broker, options_.program, options_.programName, std::string(options_.version->name),
+          options_.way, options_.identity};
 }
 
 Status FrontEnd::startChild() {
@@ -150,6 +169,7 @@ Status FrontEnd::attachSession() {
   Status attached = session ? Status(Done{}) : Status(session.error());
   if (attached) {
     connection_.emplace(kj::mv(*session));
+    connection_->remember();
     attached = sendHello();
     if (attached) attached = awaitGreeting();
   }
@@ -161,6 +181,25 @@ Status FrontEnd::attachSession() {
   if (started) started = replay();
   shared_.reset();
   return started;
+}
+
+// If the session was killed from outside: has another one do all that it has done. False if that is not the
+// case or cannot be done.
+bool FrontEnd::repeatSession() {
+  if (!shared_ || !connection_->remembers()) return false;
+  sessionEnd_ = shared_->sessionEnd(kErrorPatienceMs);
+  // Without the broker nobody knows. If it was the code's own fault it will happen again.
+  if (sessionEnd_ && sessionEnd_->signal != SIGKILL) return false;
+  Result<kj::AutoCloseFd> session = shared_->attachAgain(sharedProgram());
+  Status repeated = session ? connection_->repeatOn(kj::mv(*session)) : Status(session.error());
+  // Once: whoever kills it again means it.
+  connection_->forget();
+  if (!repeated) {
+    if (options_.verbose) trace("  ", "no second session: " + repeated.error().message, 0, 0);
+    return false;
+  }
+  complain("the interpreter was killed; what it had run was run again in another one");
+  return true;
 }
 
 // Does in the interpreter what GHC believes to be done.
@@ -196,7 +235,7 @@ Error FrontEnd::interpreterGone() {
 
 Status FrontEnd::awaitGreeting() {
   greeted_ = true;
-  auto message = connection_->receive<schema::FromInterpreter>();
+  auto message = connection_->receive();
   if (!message) return message.error().within("the interpreter's answer");
   if (!*message) return interpreterGone();
   auto answer = **message;
@@ -243,7 +282,7 @@ Status FrontEnd::waitForGhc() {
     if (!greeted_) {
       if (Status greeting = awaitGreeting(); !greeting) return greeting;
     } else if (pending_.empty()) {
-      return interpreterGone();
+      if (!repeatSession()) return interpreterGone();
     } else {
       Result<Next> next = awaitReply(pending_.front());
       if (!next) return next.error();
@@ -310,6 +349,7 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
     if (Status attached = attachSession(); !attached) return attached.error();
   }
   if (shared_) {
+    if (runsStatement(request.which())) connection_->forget();
     shared_->noteRequest(request);
     if (request.isLookupSymbol()) pending.symbol = request.getLookupSymbol();
     if (request.isLookupClosure()) pending.symbol = request.getLookupClosure();
@@ -336,7 +376,7 @@ Result<bool> FrontEnd::waitForInterpreter(bool relayAnswers) {
       ghc::Bytes answer = incoming_.unread();
       if (answer.empty()) return false;
       if (options_.verbose) trace("->", "answer", answer.size(), 0);
-      if (!sendAnswer(answer)) return interpreterGone();
+      if (!sendAnswer(answer) && !repeatSession()) return interpreterGone();
       incoming_.begin += answer.size();
     } else if (fds[1].revents != 0) {
       return false;
@@ -369,7 +409,8 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
     Result<bool> ready = waitForInterpreter(template_haskell);
     if (!ready) return ready.error();
     if (!*ready) return Next::kGhcGone;
-    auto message = connection_->receive<schema::FromInterpreter>();
+    auto message = connection_->receive();
+    if ((!message || !*message) && repeatSession()) continue;
     if (!message) return message.error().within("the interpreter's answer");
     if (!*message) return interpreterGone();
     auto from = **message;

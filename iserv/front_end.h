@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "iserv/child.h"
+#include "iserv/dialogue.h"
 #include "iserv/shared_interpreter.h"
-#include "protocol/connection.h"
 #include "protocol/ghc_messages.h"
 #include "protocol/ghc_versions.h"
 
@@ -62,6 +62,8 @@ class FrontEnd {
 
   Status start();
   Status attachSession();
+  bool repeatSession();
+  SharedProgram sharedProgram() const;
   Status startChild();
   Status sendHello();
   Status awaitGreeting();
@@ -86,10 +88,11 @@ class FrontEnd {
   std::unique_ptr<SharedInterpreter> shared_;
   std::optional<Child> child_;
   // To the interpreter, once there is one.
-  std::optional<Connection> connection_;
+  std::optional<Dialogue> connection_;
   Incoming incoming_;
   uint64_t messages_ = 0;  // requests decoded so far
   std::deque<Pending> pending_;  // the interpreter is busy with the first one
+  std::optional<Child::Exit> sessionEnd_;  // how a session of the broker's ended, once that is known
   bool greeted_ = false;
   bool interpreterGone_ = false;
 };

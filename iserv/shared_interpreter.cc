@@ -375,6 +375,19 @@ Result<kj::AutoCloseFd> SharedInterpreter::attach() {
   return own;
 }
 
+Result<kj::AutoCloseFd> SharedInterpreter::attachAgain(const SharedProgram& program) {
+  auto again = open(program);
+  if (!again) return again.error();
+  for (const Operation& operation : operations_) {
+    if (!(*again)->follow(operation)) return Error{operation.file + " has changed"};
+  }
+  broker_ = kj::mv((*again)->broker_);
+  records_ = std::move((*again)->records_);
+  node_ = (*again)->node_;
+  again->reset();
+  return attach();
+}
+
 void SharedInterpreter::noteRequest(schema::Request::Reader request) {
   if (noting_ == Noting::kNothing || request.isMallocData() || request.isMallocStrings()) return;
   std::optional<Operation> operation = operationOf(request);

@@ -54,6 +54,9 @@ class SharedInterpreter {
   // if the broker does not provide one.
   Result<kj::AutoCloseFd> attach();
 
+  // Another session in which the same is done, by a new connection to the broker.
+  Result<kj::AutoCloseFd> attachAgain(const SharedProgram& program);
+
   // What was answered and has to be done by an interpreter that is not the broker's, in order; by a
   // session only the part that does not load. Each is a complete ToInterpreter.
   void replay(bool load, const std::function<void(capnp::MessageBuilder&)>& send) const;

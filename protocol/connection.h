@@ -46,6 +46,9 @@ class Connection {
     return std::optional(message_->reader.template getRoot<Root>());
   }
 
+  // The message that was received last, as it came.
+  kj::ArrayPtr<const capnp::word> words() const { return message_->words; }
+
   // True if a message, or a part of one, has been read from the socket already, so that waiting for
   // the socket to become readable would be wrong.
   bool buffered() const { return begin_ < end_; }

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -102,7 +102,7 @@ Result<BrokerStatus> BrokerClient::status() {
 
 Status BrokerClient::stop() {
   // Names the process even when its id is in use again.
-  kj::AutoCloseFd process(pidfd_open(processId_, 0));
+  kj::AutoCloseFd process(static_cast<int>(syscall(SYS_pidfd_open, processId_, 0)));
   if (process.get() < 0 && errno != ESRCH) return systemError("pidfd_open");
   capnp::MallocMessageBuilder message;
   message.initRoot<schema::ToBroker>().setStop();

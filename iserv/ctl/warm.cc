@@ -47,9 +47,11 @@ Status checkSharing() {
   return Error{"there is nothing to warm: share is off (" + configuration->settings[0].source + ")"};
 }
 
-bool growing(const BrokerStatus& status) {
-  auto zygotes = (*status).getZygotes();
-  return std::any_of(zygotes.begin(), zygotes.end(), [](auto zygote) { return zygote.getGrowing(); });
+bool growing(schema::BrokerStatus::Reader status) {
+  for (auto zygote : status.getZygotes()) {
+    if (zygote.getGrowing()) return true;
+  }
+  return false;
 }
 
 // Waits until the broker is done growing zygotes, then says which there are.
@@ -61,7 +63,7 @@ Status awaitGrowth() {
     if (!status) return status.error();
     if (!*status) return Error{"nothing is warm: no broker runs, though one should; `iservctl log` may say why"};
     Clock::time_point now = Clock::now();
-    if (growing(**status)) grew = now;
+    if (growing(***status)) grew = now;
     if (now - grew >= kQuiet) {
       std::fputs(zygotesInShort(***status).c_str(), stdout);
       return Done{};
@@ -169,8 +171,6 @@ Result<int> warm(const PackageOptions& options, const Words& command) {
 void addWarm(CLI::App& app, int& status, std::vector<std::string> command) {
   auto options = std::make_shared<PackageOptions>();
   CLI::App* warming = app.add_subcommand("warm", "Have the broker load libraries before they are needed");
-  warming->usage("Usage: iservctl warm -- ghc ARGS...\n"
-                 "       iservctl warm [--ghc GHC] [--way WAY]... PACKAGE...");
   CLI::Option* ghc = warming->add_option("--ghc", options->ghc, "The GHC, as a path or a name in PATH")
                          ->capture_default_str();
   CLI::Option* ways = warming->add_option("--way", options->ways, "vanilla (the default), profiled or dynamic")
@@ -178,7 +178,10 @@ void addWarm(CLI::App& app, int& status, std::vector<std::string> command) {
                           ->take_all()
                           ->expected(1);
   CLI::Option* packages = warming->add_option("PACKAGE", options->packages, "What a compile will need");
-  warming->footer("With a command, runs it, and its compiler uses Splicehost; its output is as usual.\n");
+  warming->footer(
+      "Or: iservctl warm -- ghc ARGS...\n"
+      "which runs this command, with the flags that make its GHC use Splicehost, so that the broker loads\n"
+      "what it needs.\n");
   warming->callback([=, &status] {
     bool named = *ghc || *ways || *packages;
     if (command.empty() && !*packages) throw CLI::RequiredError("PACKAGE or -- ghc ARGS");

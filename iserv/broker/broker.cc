@@ -1,0 +1,440 @@
+#include "iserv/broker/broker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "iserv/broker/grower.h"
+
+namespace splicehost::broker {
+
+namespace {
+
+constexpr uint64_t kTickMs = 1000;
+// How often memory is measured, if it is in use.
+constexpr uint64_t kMeasureMs = 5000;
+// How long zygotes may take to go.
+constexpr uint64_t kPatienceMs = 2500;
+// How often to look whether they are gone.
+constexpr uint64_t kEndMs = 10;
+
+std::string toText(capnp::Text::Reader text) { return {text.cStr(), text.size()}; }
+
+// Where a client's own name for a file leads.
+std::string absolute(const std::string& folder, const Operation& operation) {
+  bool isName = operation.kind == schema::LoadKind::LOAD_DLL && !operation.hasPath();
+  if (operation.file.empty() || operation.file.front() == '/' || isName) return operation.file;
+  return folder + "/" + operation.file;
+}
+
+// The path of a folder of which there is an fd; empty if that cannot be told.
+std::string pathOf(int folder) {
+  char path[4096];
+  ssize_t size = readlink(("/proc/self/fd/" + std::to_string(folder)).c_str(), path, sizeof path);
+  return std::string(path, size < 0 ? 0 : static_cast<size_t>(size));
+}
+
+}  // namespace
+
+Broker::Broker(uv_loop_t& loop, const Log& log, const Configuration& configuration, Rendezvous& rendezvous,
+               kj::AutoCloseFd socket, std::string program)
+    : loop_(loop),
+      log_(log),
+      configuration_(configuration),
+      rendezvous_(rendezvous),
+      socket_(kj::mv(socket)),
+      program_(std::move(program)),
+      programStamp_(linker::stampOf(program_)),
+      started_(linker::systemClock()),
+      processes_(loop),
+      digests_(loop),
+      lastConnected_(uv_now(&loop)),
+      ticker_(loop, kTickMs, [this] { tick(); }, true),
+      terminate_(loop, SIGTERM, [this] { stop(); }),
+      interrupt_(loop, SIGINT, [this] { stop(); }) {
+  listen();
+  log_("started: process " + std::to_string(getpid()) + ", " + program_);
+}
+
+void Broker::stop() { windDown("told to stop", Sessions::kLeave); }
+
+// --- clients
+
+void Broker::listen() {
+  listener_ = Watch(loop_, socket_.get(), [this] { accept(); });
+}
+
+void Broker::accept() {
+  kj::AutoCloseFd fd(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (fd.get() < 0) {
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+      log_(std::string("no client can be accepted for now: ") + std::strerror(errno));
+      listener_ = Watch();  // until the next tick
+    }
+    return;
+  }
+  Result<Peer> peer = peerOf(fd.get());
+  if (!peer || peer->user != geteuid()) {
+    log_("a process of another user was turned away" +
+         (peer ? ": user " + std::to_string(peer->user) : std::string()));
+    return;
+  }
+  lastConnected_ = uv_now(&loop_);
+  ClientId id = ++lastClient_;
+  int number = fd.get();
+  clients_.emplace(id, Client{id, static_cast<uint32_t>(peer->processId), PacketSocket(kj::mv(fd)),
+                              Watch(loop_, number, [this, id] { receive(id); })});
+}
+
+void Broker::receive(ClientId id) {
+  Client& client = clients_.at(id);
+  auto packet = client.socket.receive<schema::ToBroker>();
+  if (packet && !*packet && client.socket.wouldBlock()) return;
+  Status handled = packet ? Status(Done{}) : Status(packet.error());
+  if (packet && *packet) {
+    handled = handle(client, kj::mv(**packet));
+    if (handled) return;
+  }
+  if (!handled) {
+    log_("hung up on process " + std::to_string(client.processId) + ": " + handled.error().message);
+  }
+  clients_.erase(id);
+  endIfDone();
+}
+
+// Fails if the client does not keep to the protocol. Answers are sent to the client's id: the client may
+// go while that is done.
+Status Broker::handle(Client& client, PacketSocket::Packet packet) {
+  auto message = packet.root<schema::ToBroker>();
+  if (message.isHello() == client.greeted) return Error{"its first message, and no other, is to be a hello"};
+  switch (message.which()) {
+    case schema::ToBroker::HELLO:
+      return greet(client, message.getHello());
+    case schema::ToBroker::ATTACH:
+      return attach(client, kj::mv(packet));
+    case schema::ToBroker::IDENTIFY:
+      identify(client, toString(message.getIdentify()));
+      return Done{};
+    case schema::ToBroker::REPORT:
+      report(client, message.getReport());
+      return Done{};
+    case schema::ToBroker::STATUS:
+      sendStatus(client.id);
+      return Done{};
+    case schema::ToBroker::STOP:
+      client.awaitsEnd = true;
+      stop();
+      return Done{};
+  }
+  return Error{"an unknown message"};
+}
+
+Status Broker::greet(Client& client, schema::BrokerClientHello::Reader hello) {
+  client.greeted = true;
+  if (hello.getProtocolVersion() != schema::BROKER_PROTOCOL_VERSION) {
+    return refuse(client, "this broker speaks version " + std::to_string(schema::BROKER_PROTOCOL_VERSION) +
+                              " of the protocol, its client version " +
+                              std::to_string(hello.getProtocolVersion()));
+  }
+  if (windingDown_) return refuse(client, "the broker is ending");
+  if (hello.hasInterpreter()) return lead(client, hello.getInterpreter());
+  capnp::MallocMessageBuilder answer;
+  answer.initRoot<schema::FromBroker>().setReady();
+  send(client.id, answer);
+  return Done{};
+}
+
+// Leads a front end to its tree.
+Status Broker::lead(Client& client, schema::InterpreterKey::Reader key) {
+  auto words = capnp::canonicalize(key);
+  auto bytes = words.asChars();
+  std::shared_ptr<ZygoteTree>& tree = trees_[std::string(bytes.begin(), bytes.size())];
+  if (!tree) {
+    Interpreter interpreter{toString(key.getProgram()), toString(key.getProgramName()), {},
+                            toText(key.getGhcVersion()), key.getWay()};
+    for (auto variable : key.getEnvironment()) interpreter.environment.push_back(toString(variable));
+    ZygoteTree::Parts parts{loop_, log_, processes_, digests_, configuration_.spares};
+    tree = std::make_shared<ZygoteTree>(parts, std::move(interpreter));
+  }
+  client.tree = tree;
+  if (tree->zygotes().empty()) {
+    if (Status started = tree->start(); !started) return refuse(client, started.error().message);
+  }
+  Result<ZygoteTree::Image> image = tree->image();
+  if (!image) return refuse(client, image.error().message);
+  capnp::MallocMessageBuilder answer;
+  answer.initRoot<schema::FromBroker>().setTrie(image->bytes);
+  int fds[] = {image->fd};
+  if (Status sent = client.socket.send(answer, fds); !sent) return sent;
+  return Done{};
+}
+
+Status Broker::attach(Client& client, PacketSocket::Packet packet) {
+  if (!client.tree || client.hasAttached) return Error{"an attach without a tree, or a second one"};
+  auto attach = packet.root<schema::ToBroker>().getAttach();
+  client.hasAttached = true;
+  if (packet.fds.size() < 2) return Error{"an attach without its fds"};
+  auto path = client.tree->pathTo(attach.getNode());
+  if (!path) return refuse(client, "what was loaded there has changed");
+  auto files = attach.getFiles();
+  if (files.size() != path->size()) return Error{"an attach whose files are not those of its node"};
+  client.node = attach.getNode();
+  client.path = *path;
+  std::string folder = pathOf(packet.fds[1].get());
+  for (uint32_t i = 0; i < files.size(); ++i) {
+    (*path)[i].file = toString(files[i]);
+    client.path[i].file = absolute(folder, (*path)[i]);
+  }
+  auto done = [this, id = client.id](Result<NewSession> result) { attached(id, std::move(result)); };
+  client.tree->attach({kj::mv(packet), std::move(*path), std::move(done)});
+  return Done{};
+}
+
+// There is a session for the client, or there can be none.
+void Broker::attached(ClientId id, Result<NewSession> result) {
+  capnp::MallocMessageBuilder message;
+  auto answer = message.initRoot<schema::FromBroker>();
+  if (!result) {
+    log_("no session: " + result.error().message);
+    answer.setRefused(result.error().message);
+    return send(id, message);
+  }
+  pid_t process = result->process->id();
+  answer.setAttached(static_cast<uint32_t>(process));
+  send(id, message);
+
+  ++attaches_;
+  hits_ += result->hit ? 1 : 0;
+  savedNanoseconds_ += result->savedNanoseconds;
+  Session session{0, result->zygote, linker::systemClock(), result->replayed, std::move(result->process)};
+  if (auto client = clients_.find(id); client != clients_.end()) {
+    client->second.session = process;
+    session.clientProcessId = client->second.processId;
+  }
+  log_("session " + std::to_string(process) + " for process " + std::to_string(session.clientProcessId) +
+       ", from zygote " + std::to_string(session.zygote) + " and with " +
+       std::to_string(session.replayed) + " operations of its own");
+  session.process->whenGone([this, process](const std::string&) {
+    if (auto known = sessions_.find(process); known != sessions_.end()) known->second.process.reset();
+  });
+  sessions_.insert_or_assign(process, std::move(session));
+  processes_.whenEnded(process, [this, process, id](Ended how) { sessionEnded(process, id, how); });
+}
+
+void Broker::sessionEnded(pid_t process, ClientId id, Ended how) {
+  sessions_.erase(process);
+  if (how.signal != 0 || how.status != 0) {
+    log_("session " + std::to_string(process) + " ended with " +
+         (how.signal != 0 ? "signal " + std::to_string(how.signal)
+                          : "exit status " + std::to_string(how.status)));
+  }
+  if (auto client = clients_.find(id); client != clients_.end()) {
+    client->second.session = 0;
+    capnp::MallocMessageBuilder message;
+    auto ended = message.initRoot<schema::FromBroker>().initSessionEnded();
+    ended.setStatus(how.status);
+    ended.setSignal(how.signal);
+    send(id, message);
+  }
+  endIfDone();
+}
+
+void Broker::identify(Client& client, std::string path) {
+  // Weakly, since the client may be gone before the answer is there, and the tree with it.
+  auto identified = [this, id = client.id,
+                     tree = std::weak_ptr(client.tree)](const Result<FileContent>& content) {
+    capnp::MallocMessageBuilder message;
+    auto identity = message.initRoot<schema::FromBroker>().initIdentity();
+    if (content) {
+      identity.setSha256({content->digest.bytes.data(), content->digest.bytes.size()});
+      auto known = tree.lock();
+      if (known && content->settled) known->trie().learn(content->digest, content->stamp);
+    } else {
+      identity.setUnreadable(content.error().message);
+    }
+    send(id, message);
+  };
+  digests_.identify(std::move(path), identified);
+}
+
+void Broker::report(Client& client, schema::Report::Reader report) {
+  // A limit of one zygote leaves none to grow.
+  if (!client.tree || configuration_.zygotes <= 1) return;
+  LoadReport load{client.id, report.getNode(), {}, {}, {}};
+  if (client.hasAttached && client.node == report.getNode()) {
+    load.path = client.path;
+  } else if (auto path = client.tree->pathTo(report.getNode())) {
+    load.path = std::move(*path);
+  }
+  for (auto operation : report.getOperations()) load.operations.push_back(asked(readOperation(operation)));
+  for (auto symbol : report.getSymbols()) load.symbols.push_back(toText(symbol));
+  client.tree->report(std::move(load));
+}
+
+Status Broker::refuse(Client& client, const std::string& why) {
+  capnp::MallocMessageBuilder answer;
+  answer.initRoot<schema::FromBroker>().setRefused(why);
+  log_("refused process " + std::to_string(client.processId) + ": " + why);
+  send(client.id, answer);
+  return Done{};
+}
+
+void Broker::send(ClientId id, capnp::MessageBuilder& message) {
+  auto client = clients_.find(id);
+  if (client == clients_.end()) return;
+  // The watch sees a hang-up, of either side.
+  if (!client->second.socket.send(message)) shutdown(client->second.socket.fd(), SHUT_RDWR);
+}
+
+void Broker::sendStatus(ClientId id) {
+  measure([this, id](const Memory& memory) {
+    capnp::MallocMessageBuilder message;
+    writeStatus(message.initRoot<schema::FromBroker>().initStatus(), memory);
+    send(id, message);
+  });
+}
+
+// --- limits
+
+void Broker::tick() {
+  processes_.killOverdue();
+  log_.limit();
+  if (windingDown_) return;
+  if (!listener_) listen();
+  for (const auto& [key, tree] : trees_) tree->tick();
+  Result<linker::FileStamp> program = linker::stampOf(program_);
+  if (!program || !programStamp_ || *program != *programStamp_) {
+    return windDown("another program is at " + program_ + " now", Sessions::kWaitFor);
+  }
+  if (!rendezvous_.isOurs()) return windDown("the socket was removed", Sessions::kWaitFor);
+  letIdleGo();
+  keepLimits();
+  refreshMemory();
+}
+
+void Broker::letIdleGo() {
+  uint64_t idle = uint64_t{configuration_.idleSeconds} * 1000;
+  uint64_t now = uv_now(&loop_);
+  for (auto entry = trees_.begin(); entry != trees_.end();) {
+    ZygoteTree& tree = *entry->second;
+    std::vector<NodeId> unused;
+    for (const auto& [node, zygote] : tree.zygotes()) {
+      bool isLast = zygote->node->parent != nullptr || tree.zygotes().size() == 1;
+      if (isLast && !zygote->isBusy() && zygote->lastUsed + idle < now) unused.push_back(node);
+    }
+    if (!tree.grower().isBusy()) {
+      for (NodeId node : unused) tree.letGo(node, "it was not used");
+    }
+    bool isNeeded = !tree.zygotes().empty() || tree.grower().isBusy() || entry->second.use_count() > 1;
+    entry = isNeeded ? std::next(entry) : trees_.erase(entry);
+  }
+  if (lastConnected_ + idle < now && sessions_.empty() && clients_.empty()) {
+    windDown("not used", Sessions::kWaitFor);
+  }
+}
+
+void Broker::keepLimits() {
+  for (;;) {
+    size_t count = 0;
+    uint64_t used = 0;
+    for (const auto& [key, tree] : trees_) {
+      count += tree->zygotes().size();
+      for (const auto& [node, zygote] : tree->zygotes()) {
+        used += memory_[zygote->process->id()].proportionalBytes;
+        for (const auto& spare : zygote->spares) used += memory_[spare.process->id()].proportionalBytes;
+      }
+    }
+    if (count > configuration_.zygotes) {
+      if (!letOneGo("there are too many")) return;
+    } else if (used > configuration_.memoryBytes) {
+      if (!letOneGo("all together use too much memory")) return;
+    } else {
+      return;
+    }
+  }
+}
+
+bool Broker::letOneGo(const std::string& why) {
+  std::vector<ZygoteUse> uses;
+  std::vector<std::pair<ZygoteTree*, NodeId>> places;
+  for (const auto& [key, tree] : trees_) {
+    for (const auto& [node, zygote] : tree->zygotes()) {
+      uses.push_back({zygote->node->parent == nullptr, tree->isInner(*zygote), zygote->isBusy(),
+                      zygote->lastUsed});
+      places.emplace_back(tree.get(), node);
+    }
+  }
+  auto victim = leastUseful(uses);
+  if (!victim) return false;
+  places[*victim].first->letGo(places[*victim].second, why);
+  return true;
+}
+
+uint64_t Broker::activity() const {
+  uint64_t sum = 0;
+  for (const auto& [key, tree] : trees_) sum += tree->activity();
+  return sum;
+}
+
+void Broker::refreshMemory() {
+  uint64_t now = uv_now(&loop_);
+  if (measuring_ || activity() == measuredActivity_ || now < measuredAt_ + kMeasureMs) return;
+  measuring_ = true;
+  measuredAt_ = now;
+  measuredActivity_ = activity();
+  measure([this](const Memory& memory) {
+    measuring_ = false;
+    memory_ = memory;
+    if (!windingDown_) keepLimits();
+  });
+}
+
+void Broker::measure(std::function<void(const Memory&)> done) {
+  auto memory = std::make_shared<Memory>();
+  for (const auto& [key, tree] : trees_) {
+    for (const auto& [node, zygote] : tree->zygotes()) {
+      (*memory)[zygote->process->id()];
+      for (const auto& spare : zygote->spares) (*memory)[spare.process->id()];
+    }
+    if (const ZygoteProcess* growing = tree->grower().growing()) (*memory)[growing->id()];
+  }
+  auto read = [memory] {
+    for (auto& [process, use] : *memory) use = memoryUseOf(process);
+  };
+  inBackground(loop_, read, [memory, done = std::move(done)] { done(*memory); });
+}
+
+// --- the end
+
+void Broker::windDown(const std::string& why, Sessions sessions) {
+  waitsForSessions_ = sessions == Sessions::kWaitFor && (!windingDown_ || waitsForSessions_);
+  if (!windingDown_) {
+    windingDown_ = true;
+    log_("ending: " + why);
+    listener_ = Watch();
+    rendezvous_.giveUp();
+    socket_ = nullptr;
+    deadline_ = uv_now(&loop_) + kPatienceMs;
+    for (const auto& [key, tree] : trees_) tree->close();
+    // Whoever has no session has nothing to wait for.
+    for (auto& [id, client] : clients_) {
+      if (client.session == 0 && !client.awaitsEnd) shutdown(client.socket.fd(), SHUT_RDWR);
+    }
+    ender_ = Timer(loop_, kEndMs, [this] { endIfDone(); }, true);
+  }
+}
+
+void Broker::endIfDone() {
+  if (!windingDown_) return;
+  processes_.killOverdue();
+  bool zygotesAreGone = !processes_.awaitsEnds() || uv_now(&loop_) > deadline_;
+  if (zygotesAreGone) ender_ = Timer();
+  if (!zygotesAreGone || (waitsForSessions_ && !sessions_.empty())) return;
+  log_("ended");
+  uv_stop(&loop_);
+}
+
+}  // namespace splicehost::broker

@@ -1,0 +1,124 @@
+// The broker: accepts clients, leads them to the zygotes of their interpreters, and keeps the zygotes
+// within the user's limits. See protocol/broker.capnp.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "iserv/broker/digests.h"
+#include "iserv/broker/event_loop.h"
+#include "iserv/broker/log.h"
+#include "iserv/broker/memory_use.h"
+#include "iserv/broker/processes.h"
+#include "iserv/broker/rendezvous.h"
+#include "iserv/broker/zygote_tree.h"
+#include "iserv/configuration.h"
+#include "protocol/broker.capnp.h"
+#include "protocol/packet_socket.h"
+
+namespace splicehost::broker {
+
+class Broker {
+ public:
+  // `program` is this program's path. `rendezvous` is locked, and listens on `socket`.
+  Broker(uv_loop_t& loop, const Log& log, const Configuration& configuration, Rendezvous& rendezvous,
+         kj::AutoCloseFd socket, std::string program);
+
+  // Stops the loop when the broker has ended.
+  void stop();
+
+ private:
+  using ClientId = uint64_t;
+
+  struct Client {
+    ClientId id;
+    uint32_t processId;
+    PacketSocket socket;
+    Watch watch;
+    bool greeted = false;
+    std::shared_ptr<ZygoteTree> tree = {};  // of a front end
+    // Of the one attach:
+    bool hasAttached = false;
+    NodeId node = 0;
+    std::vector<Operation> path = {};  // to the node, with absolute paths
+    pid_t session = 0;                 // until it has ended
+    bool awaitsEnd = false;            // it said stop
+  };
+
+  struct Session {
+    uint32_t clientProcessId;
+    pid_t zygote;
+    int64_t started;  // nanoseconds since 1970
+    uint32_t replayed;
+    std::unique_ptr<ZygoteProcess> process;  // until it has taken over
+  };
+
+  using Memory = std::unordered_map<pid_t, MemoryUse>;
+
+  void listen();
+  void accept();
+  void receive(ClientId id);
+  Status handle(Client& client, PacketSocket::Packet packet);
+  Status greet(Client& client, schema::BrokerClientHello::Reader hello);
+  Status lead(Client& client, schema::InterpreterKey::Reader key);
+  Status attach(Client& client, PacketSocket::Packet packet);
+  void attached(ClientId id, Result<NewSession> result);
+  void sessionEnded(pid_t process, ClientId id, Ended how);
+  void identify(Client& client, std::string path);
+  void report(Client& client, schema::Report::Reader report);
+  void sendStatus(ClientId id);
+  void writeStatus(schema::BrokerStatus::Builder status, const Memory& memory) const;
+  Status refuse(Client& client, const std::string& why);
+  // Hangs up on a client that does not take it.
+  void send(ClientId id, capnp::MessageBuilder& message);
+
+  void tick();
+  void keepLimits();
+  bool letOneGo(const std::string& why);
+  void letIdleGo();
+  void refreshMemory();
+  // Measures all zygotes and spares, elsewhere, and calls back.
+  void measure(std::function<void(const Memory&)> done);
+  uint64_t activity() const;
+
+  enum class Sessions { kWaitFor, kLeave };
+  void windDown(const std::string& why, Sessions sessions);
+  void endIfDone();
+
+  uv_loop_t& loop_;
+  const Log& log_;
+  const Configuration configuration_;
+  Rendezvous& rendezvous_;
+  kj::AutoCloseFd socket_;
+  const std::string program_;
+  const Result<linker::FileStamp> programStamp_;
+  const int64_t started_;
+
+  Processes processes_;
+  Digests digests_;
+  // By the canonical form of their keys.
+  std::map<std::string, std::shared_ptr<ZygoteTree>> trees_;
+  std::map<ClientId, Client> clients_;
+  std::map<pid_t, Session> sessions_;
+  ClientId lastClient_ = 0;
+
+  uint64_t attaches_ = 0, hits_ = 0, savedNanoseconds_ = 0;
+  uint64_t lastConnected_;  // in the loop's time
+  Memory memory_;           // as last measured
+  uint64_t measuredActivity_ = 0, measuredAt_ = 0;
+  bool measuring_ = false;
+
+  bool windingDown_ = false;
+  bool waitsForSessions_ = false;
+  uint64_t deadline_ = 0;  // for zygotes to be gone
+
+  Watch listener_;
+  Timer ticker_;
+  Timer ender_;
+  SignalWatch terminate_, interrupt_;
+};
+
+}  // namespace splicehost::broker

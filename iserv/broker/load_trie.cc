@@ -1,0 +1,194 @@
+#include "iserv/broker/load_trie.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace splicehost::broker {
+
+namespace {
+
+// Copies of one library that are known by their stamps. A build system may make a new one for each build.
+constexpr size_t kMostStamps = 64;
+
+void addStamp(LoadTrie::Node& node, const FileStamp& stamp) {
+  if (std::ranges::find(node.stamps, stamp) != node.stamps.end()) return;
+  if (node.stamps.size() == kMostStamps) node.stamps.erase(node.stamps.begin());
+  node.stamps.push_back(stamp);
+}
+
+enum class Match { kNo, kYes, kUndecided };
+
+Match match(const LoadTrie::Node& node, const AskedOperation& asked) {
+  if (node.operation.kind != asked.operation.kind) return Match::kNo;
+  if (!asked.operation.hasPath()) {
+    return node.operation.file == asked.operation.file ? Match::kYes : Match::kNo;
+  }
+  if (!node.digest) return Match::kNo;
+  if (asked.digest) return *asked.digest == *node.digest ? Match::kYes : Match::kNo;
+  if (!asked.stamp || asked.stamp->size != node.size) return Match::kNo;
+  bool known = std::ranges::find(node.stamps, *asked.stamp) != node.stamps.end();
+  return known ? Match::kYes : Match::kUndecided;
+}
+
+bool isSame(const LoadTrie::Node& node, const DoneOperation& done) {
+  if (node.operation.kind != done.operation.kind || node.digest != done.digest) return false;
+  return done.digest || node.operation.file == done.operation.file;
+}
+
+}  // namespace
+
+AskedOperation asked(Operation operation) {
+  AskedOperation result{std::move(operation)};
+  if (result.operation.hasPath()) {
+    if (auto stamp = linker::stampOf(result.operation.file)) result.stamp = *stamp;
+  }
+  return result;
+}
+
+LoadTrie::LoadTrie() {
+  root_.id = lastId_;
+  nodes_[root_.id] = &root_;
+}
+
+LoadTrie::Node* LoadTrie::find(NodeId id) {
+  auto found = nodes_.find(id);
+  return found == nodes_.end() ? nullptr : found->second;
+}
+
+LoadTrie::Walk LoadTrie::walk(Node& from, std::span<const AskedOperation> operations) {
+  Walk walk{&from, 0};
+  for (const AskedOperation& next : operations) {
+    Node* child = nullptr;
+    bool undecided = false;
+    for (const auto& candidate : walk.end->children) {
+      Match matched = match(*candidate, next);
+      if (matched == Match::kYes) child = candidate.get();
+      if (matched == Match::kUndecided) undecided = true;
+    }
+    if (child == nullptr) {
+      walk.undecided = undecided;
+      return walk;
+    }
+    walk.end = child;
+    ++walk.matched;
+  }
+  return walk;
+}
+
+LoadTrie::Node& LoadTrie::add(Node& from, std::span<const DoneOperation> operations) {
+  Node* at = &from;
+  for (const DoneOperation& done : operations) {
+    auto same = std::ranges::find_if(at->children, [&](const auto& child) { return isSame(*child, done); });
+    if (same == at->children.end()) {
+      auto node = std::make_unique<Node>();
+      node->id = ++lastId_;
+      node->parent = at;
+      node->depth = at->depth + 1;
+      node->operation = done.operation;
+      node->digest = done.digest;
+      node->size = done.stamp.size;
+      node->nanoseconds = done.nanoseconds;
+      nodes_[node->id] = node.get();
+      at->children.push_back(std::move(node));
+      same = at->children.end() - 1;
+    }
+    at = same->get();
+    if (done.digest && done.settled) addStamp(*at, done.stamp);
+  }
+  ++revision_;
+  return *at;
+}
+
+bool LoadTrie::learn(const ContentDigest& digest, const FileStamp& stamp) {
+  bool known = false;
+  for (auto& [id, node] : nodes_) {
+    if (node->digest != digest) continue;
+    addStamp(*node, stamp);
+    known = true;
+  }
+  if (known) ++revision_;
+  return known;
+}
+
+std::optional<ContentDigest> LoadTrie::digestOf(const FileStamp& stamp) const {
+  for (const auto& [id, node] : nodes_) {
+    if (std::ranges::find(node->stamps, stamp) != node->stamps.end()) return node->digest;
+  }
+  return std::nullopt;
+}
+
+void LoadTrie::drop(Node& node) {
+  unregister(node);
+  std::erase_if(node.parent->children, [&](const auto& child) { return child.get() == &node; });
+  ++revision_;
+}
+
+void LoadTrie::prune() {
+  pruneBelow(root_);
+  ++revision_;
+}
+
+void LoadTrie::unregister(const Node& node) {
+  nodes_.erase(node.id);
+  for (const auto& child : node.children) unregister(*child);
+}
+
+// Whether the node is needed.
+bool LoadTrie::pruneBelow(Node& node) {
+  std::erase_if(node.children, [this](const auto& child) {
+    if (pruneBelow(*child)) return false;
+    unregister(*child);
+    return true;
+  });
+  return node.hasZygote || !node.children.empty();
+}
+
+void LoadTrie::write(schema::Trie::Builder trie) const {
+  // Breadth first: when a node is written, the positions of its children are the next free ones.
+  std::vector<const Node*> order = {&root_};
+  for (size_t i = 0; i < order.size(); ++i) {
+    for (const auto& child : order[i]->children) order.push_back(child.get());
+  }
+  auto nodes = trie.initNodes(static_cast<uint32_t>(order.size()));
+  uint32_t next = 1;
+  for (uint32_t i = 0; i < order.size(); ++i) {
+    const Node& node = *order[i];
+    auto builder = nodes[i];
+    builder.setId(node.id);
+    if (node.parent != nullptr) writeOperation(node.operation, builder.initOperation());
+    if (node.digest) builder.setSha256({node.digest->bytes.data(), node.digest->bytes.size()});
+    auto stamps = builder.initStamps(static_cast<uint32_t>(node.stamps.size()));
+    for (uint32_t j = 0; j < stamps.size(); ++j) writeStamp(node.stamps[j], stamps[j]);
+    auto children = builder.initChildren(static_cast<uint32_t>(node.children.size()));
+    for (uint32_t j = 0; j < children.size(); ++j) children.set(j, next++);
+  }
+}
+
+FileStamp readStamp(schema::FileStamp::Reader stamp) {
+  return {stamp.getDevice(), stamp.getInode(), stamp.getSize(), stamp.getModified(), stamp.getChanged()};
+}
+
+void writeStamp(const FileStamp& stamp, schema::FileStamp::Builder builder) {
+  builder.setDevice(stamp.device);
+  builder.setInode(stamp.inode);
+  builder.setSize(stamp.size);
+  builder.setModified(stamp.mtimeNs);
+  builder.setChanged(stamp.ctimeNs);
+}
+
+Operation readOperation(schema::LoadOperation::Reader operation) {
+  return {operation.getKind(), toString(operation.getFile())};
+}
+
+void writeOperation(const Operation& operation, schema::LoadOperation::Builder builder) {
+  builder.setKind(operation.kind);
+  builder.setFile(toData(operation.file));
+}
+
+std::string toString(capnp::Data::Reader bytes) { return {bytes.asChars().begin(), bytes.size()}; }
+
+capnp::Data::Reader toData(std::string_view bytes) {
+  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace splicehost::broker

@@ -1,0 +1,129 @@
+// The load operations that zygotes of one interpreter have done: a trie, in which a node stands for the
+// sequence of operations from the root to it. protocol/broker.capnp has its form for clients.
+//
+// An operation's file is known by its content. Which files have that content is remembered by their stamps,
+// and files with other stamps have to be read to know. (linker/content_identity.h)
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "linker/content_identity.h"
+#include "protocol/broker.capnp.h"
+
+namespace splicehost::broker {
+
+using linker::ContentDigest;
+using linker::FileStamp;
+
+using NodeId = uint64_t;
+
+struct Operation {
+  schema::LoadKind kind = schema::LoadKind::INIT_LINKER;
+  std::string file;  // as in the schema
+
+  // Whether there is a file whose content counts; a name without a slash is only a name.
+  bool hasPath() const { return file.find('/') != std::string::npos; }
+  std::string_view baseName() const { return std::string_view(file).substr(file.rfind('/') + 1); }
+  friend bool operator==(const Operation&, const Operation&) = default;
+};
+
+// An operation that was asked for, and what is known of its file's content.
+struct AskedOperation {
+  Operation operation;
+  std::optional<FileStamp> stamp = {};  // nothing if there is no such file
+  std::optional<ContentDigest> digest = {};
+};
+// With the stamp that the file has now.
+AskedOperation asked(Operation operation);
+
+struct MappedFile {
+  std::string path;
+  FileStamp stamp;
+};
+
+// An operation that a zygote has done.
+struct DoneOperation {
+  Operation operation;
+  std::optional<ContentDigest> digest;  // nothing if no file counts
+  FileStamp stamp;                      // of that file
+  bool settled = false;                 // whether the stamp stands for the content for ever
+  uint64_t nanoseconds = 0;             // how long it took
+  std::vector<MappedFile> dependencies = {};
+};
+
+class LoadTrie {
+ public:
+  struct Node {
+    NodeId id = 0;
+    Node* parent = nullptr;  // of the root, null
+    uint32_t depth = 0;      // number of operations from the root
+    Operation operation;     // what leads here
+    std::optional<ContentDigest> digest;
+    uint64_t size = 0;  // of the file
+    std::vector<FileStamp> stamps;
+    uint64_t nanoseconds = 0;
+    std::vector<std::unique_ptr<Node>> children;
+
+    // For whoever keeps zygotes: whether there is one here.
+    bool hasZygote = false;
+    // The symbols that sessions have looked up here.
+    std::set<std::string> symbols;
+  };
+
+  LoadTrie();
+
+  Node& root() { return root_; }
+  const Node& root() const { return root_; }
+  // Null if there is no such node (any more).
+  Node* find(NodeId id);
+  const Node* find(NodeId id) const { return const_cast<LoadTrie*>(this)->find(id); }
+  size_t size() const { return nodes_.size(); }
+  // Another number after each change.
+  uint64_t revision() const { return revision_; }
+
+  // Follows operations as far as there are nodes for them.
+  struct Walk {
+    Node* end;
+    size_t matched;          // number of operations
+    bool undecided = false;  // the next one may have a node, which only its digest can tell
+  };
+  Walk walk(Node& from, std::span<const AskedOperation> operations);
+
+  // Adds what a zygote has done after it was at `from`; result: where it is now.
+  Node& add(Node& from, std::span<const DoneOperation> operations);
+  // A file with this stamp has this content, for ever. Result: whether a node has it.
+  bool learn(const ContentDigest& digest, const FileStamp& stamp);
+  // The content that is known for a stamp.
+  std::optional<ContentDigest> digestOf(const FileStamp& stamp) const;
+  // Forgets a node, which is not the root, and all below.
+  void drop(Node& node);
+  // Forgets all nodes that no zygote is at or below of.
+  void prune();
+
+  void write(schema::Trie::Builder trie) const;
+
+ private:
+  void unregister(const Node& node);
+  bool pruneBelow(Node& node);
+
+  Node root_;
+  std::map<NodeId, Node*> nodes_;
+  uint64_t revision_ = 0;
+  NodeId lastId_ = 1;
+};
+
+FileStamp readStamp(schema::FileStamp::Reader stamp);
+void writeStamp(const FileStamp& stamp, schema::FileStamp::Builder builder);
+Operation readOperation(schema::LoadOperation::Reader operation);
+void writeOperation(const Operation& operation, schema::LoadOperation::Builder builder);
+std::string toString(capnp::Data::Reader bytes);
+capnp::Data::Reader toData(std::string_view bytes);
+
+}  // namespace splicehost::broker

@@ -1,0 +1,102 @@
+// What the broker tells of itself.
+
+#include <unistd.h>
+
+#include "iserv/broker/broker.h"
+#include "iserv/broker/grower.h"
+
+namespace splicehost::broker {
+
+namespace {
+
+using Zygotes = std::vector<std::pair<const ZygoteTree*, const Zygote*>>;
+
+// Those that are grown; root zygotes first.
+Zygotes listZygotes(const std::map<std::string, std::shared_ptr<ZygoteTree>>& trees) {
+  Zygotes list;
+  for (bool root : {true, false}) {
+    for (const auto& [key, tree] : trees) {
+      for (const auto& [node, zygote] : tree->zygotes()) {
+        if ((zygote->node->parent == nullptr) == root) list.emplace_back(tree.get(), zygote.get());
+      }
+    }
+  }
+  return list;
+}
+
+void describe(const ZygoteTree& tree, pid_t process, const std::vector<std::string>& files,
+              const MemoryUse& memory, schema::BrokerStatus::Zygote::Builder builder) {
+  builder.setProcessId(static_cast<uint32_t>(process));
+  builder.setGhcVersion(tree.interpreter().ghcVersion);
+  builder.setWay(tree.interpreter().way);
+  auto list = builder.initFiles(static_cast<uint32_t>(files.size()));
+  for (uint32_t i = 0; i < list.size(); ++i) list.set(i, toData(files[i]));
+  builder.setResidentBytes(memory.residentBytes);
+  builder.setProportionalBytes(memory.proportionalBytes);
+  builder.setSharedBytes(memory.sharedBytes);
+}
+
+}  // namespace
+
+void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& memory) const {
+  int64_t now = linker::systemClock();
+  status.setProcessId(static_cast<uint32_t>(getpid()));
+  status.setStarted(started_);
+  status.setFolder(rendezvous_.folder());
+  status.setAttaches(attaches_);
+  status.setHits(hits_);
+  status.setSavedNanoseconds(savedNanoseconds_);
+  status.setMemoryLimit(configuration_.memoryBytes);
+  uint64_t used = 0;
+  for (const auto& [process, use] : memory) used += use.proportionalBytes;
+  status.setMemoryUsed(used);
+
+  auto memoryOf = [&](pid_t process) {
+    auto known = memory.find(process);
+    return known == memory.end() ? MemoryUse() : known->second;
+  };
+  Zygotes grown = listZygotes(trees_);
+  std::vector<const ZygoteTree*> growing;
+  for (const auto& [key, tree] : trees_) {
+    if (tree->grower().isBusy()) growing.push_back(tree.get());
+  }
+  auto zygotes = status.initZygotes(static_cast<uint32_t>(grown.size() + growing.size()));
+  uint32_t next = 0;
+  for (auto [tree, zygote] : grown) {
+    std::vector<std::string> files;
+    auto path = tree->pathTo(zygote->node->id);
+    for (const Operation& operation : *path) {
+      if (!operation.file.empty()) files.push_back(operation.file);
+    }
+    auto builder = zygotes[next++];
+    describe(*tree, zygote->process->id(), files, memoryOf(zygote->process->id()), builder);
+    builder.setForks(zygote->sessions);
+    builder.setSpares(static_cast<uint32_t>(zygote->spares.size()));
+    auto unused = static_cast<int64_t>(uv_now(&loop_) - zygote->lastUsed);
+    builder.setLastUsed(now - unused * 1'000'000);
+    builder.setSymbols(static_cast<uint32_t>(zygote->node->symbols.size()));
+    builder.setGrowing(zygote->lookUps != zygote->lookUpsDone);
+  }
+  for (const ZygoteTree* tree : growing) {
+    // There may be no process yet.
+    const ZygoteProcess* process = tree->grower().growing();
+    pid_t id = process == nullptr ? 0 : process->id();
+    auto builder = zygotes[next++];
+    describe(*tree, id, tree->grower().filesLoaded(), memoryOf(id), builder);
+    builder.setLastUsed(now);
+    builder.setGrowing(true);
+  }
+
+  auto sessions = status.initSessions(static_cast<uint32_t>(sessions_.size()));
+  next = 0;
+  for (const auto& [process, session] : sessions_) {
+    auto builder = sessions[next++];
+    builder.setProcessId(static_cast<uint32_t>(process));
+    builder.setClientProcessId(session.clientProcessId);
+    builder.setZygoteProcessId(static_cast<uint32_t>(session.zygote));
+    builder.setStarted(session.started);
+    builder.setReplayed(session.replayed);
+  }
+}
+
+}  // namespace splicehost::broker

@@ -1,0 +1,191 @@
+#include "iserv/broker/zygote_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+namespace splicehost::broker {
+
+namespace {
+
+constexpr int kZygoteFd = 3;
+
+struct Ends {
+  kj::AutoCloseFd ours, theirs;
+};
+
+Result<Ends> connectedSockets() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return Error{std::string("socketpair: ") + std::strerror(errno)};
+  }
+  return Ends{kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
+}
+
+std::vector<char*> pointers(std::vector<std::string>& words) {
+  std::vector<char*> result;
+  for (std::string& word : words) result.push_back(word.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+// Not by libuv, which insists on collecting the statuses of processes that it has started. (Note [Who
+// buries the dead].)
+Result<pid_t> spawn(const Interpreter& interpreter, int socket) {
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, socket, kZygoteFd);
+
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  sigset_t all, none;
+  sigfillset(&all);
+  sigemptyset(&none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+
+  std::vector<std::string> words = {interpreter.name, "--zygote", std::to_string(kZygoteFd)};
+  std::vector<std::string> environment = interpreter.environment;
+  pid_t process = 0;
+  int error = posix_spawn(&process, interpreter.program.c_str(), &files, &attributes, pointers(words).data(),
+                          pointers(environment).data());
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  if (error != 0) return Error{interpreter.program + ": " + std::strerror(error)};
+  return process;
+}
+
+DoneOperation readDone(const Operation& operation, schema::LoadedFile::Reader file) {
+  DoneOperation done{operation, std::nullopt, readStamp(file.getStamp()), file.getSettled(),
+                     file.getNanoseconds()};
+  auto digest = file.getSha256();
+  if (ContentDigest content; digest.size() == content.bytes.size()) {
+    std::memcpy(content.bytes.data(), digest.begin(), digest.size());
+    done.digest = content;
+  }
+  for (auto dependency : file.getDependencies()) {
+    done.dependencies.push_back({toString(dependency.getPath()), readStamp(dependency.getStamp())});
+  }
+  return done;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ZygoteProcess>> ZygoteProcess::start(uv_loop_t& loop, Processes& processes,
+                                                            const Interpreter& interpreter) {
+  Result<Ends> ends = connectedSockets();
+  if (!ends) return ends.error();
+  Result<pid_t> process = spawn(interpreter, ends->theirs.get());
+  if (!process) return process.error();
+  processes.started(*process, getpid());
+  std::unique_ptr<ZygoteProcess> zygote(new ZygoteProcess(loop, processes, kj::mv(ends->ours)));
+  zygote->id_ = *process;
+  return zygote;
+}
+
+ZygoteProcess::ZygoteProcess(uv_loop_t& loop, Processes& processes, kj::AutoCloseFd socket)
+    : loop_(loop),
+      processes_(processes),
+      socket_(kj::mv(socket)),
+      watch_(loop, socket_.fd(), [this] { receive(); }) {}
+
+ZygoteProcess::~ZygoteProcess() {
+  if (!isSession_) processes_.retire(id_);
+}
+
+Result<std::unique_ptr<ZygoteProcess>> ZygoteProcess::fork() {
+  Result<Ends> ends = connectedSockets();
+  if (!ends) return ends.error();
+  capnp::MallocMessageBuilder message;
+  message.initRoot<schema::ToZygote>().setFork();
+  auto forked = [this](schema::FromZygote::Reader answer) {
+    // If it could not fork, the new socket is closed, which the fork's object will see.
+    auto child = static_cast<pid_t>(answer.getForked());
+    if (child > 0) processes_.started(child, id_);
+  };
+  int theirs[] = {ends->theirs.get()};
+  give(message, {schema::FromZygote::FORKED, forked}, theirs);
+  return std::unique_ptr<ZygoteProcess>(new ZygoteProcess(loop_, processes_, kj::mv(ends->ours)));
+}
+
+void ZygoteProcess::load(const Operation& operation, std::function<void(Result<DoneOperation>)> done) {
+  capnp::MallocMessageBuilder message;
+  writeOperation(operation, message.initRoot<schema::ToZygote>().initLoad());
+  auto loaded = [operation, done = std::move(done)](schema::FromZygote::Reader answer) {
+    auto result = answer.getLoaded();
+    if (result.isFailed()) return done(Error{result.getFailed().cStr()});
+    done(readDone(operation, result.getDone()));
+  };
+  give(message, {schema::FromZygote::LOADED, std::move(loaded)});
+}
+
+void ZygoteProcess::lookUp(std::span<const std::string> symbols, std::function<void(uint32_t)> done) {
+  capnp::MallocMessageBuilder message;
+  auto list = message.initRoot<schema::ToZygote>().initLookUp(static_cast<uint32_t>(symbols.size()));
+  for (uint32_t i = 0; i < list.size(); ++i) list.set(i, symbols[i]);
+  auto lookedUp = [done = std::move(done)](schema::FromZygote::Reader answer) {
+    done(answer.getLookedUp());
+  };
+  give(message, {schema::FromZygote::LOOKED_UP, std::move(lookedUp)});
+}
+
+Status ZygoteProcess::become(capnp::MessageBuilder& order, std::span<const int> fds) {
+  Status sent = socket_.send(order, fds);
+  isSession_ = sent.ok();
+  return sent;
+}
+
+void ZygoteProcess::give(capnp::MessageBuilder& order, Order expected, std::span<const int> fds) {
+  // A process that takes no orders is gone; the watch will see that.
+  if (!socket_.send(order, fds)) shutdown(socket_.fd(), SHUT_RDWR);
+  orders_.push_back(std::move(expected));
+}
+
+void ZygoteProcess::receive() {
+  auto packet = socket_.receive<schema::FromZygote>();
+  if (!packet) return end(packet.error().message);
+  if (*packet) return handle((*packet)->root<schema::FromZygote>());
+  if (!socket_.wouldBlock()) end("it hung up");
+}
+
+void ZygoteProcess::handle(schema::FromZygote::Reader message) {
+  switch (message.which()) {
+    case schema::FromZygote::READY: {
+      if (isReady_) return end("it is ready twice");
+      isReady_ = true;
+      id_ = static_cast<pid_t>(message.getReady());
+      auto ready = std::move(ready_);
+      if (ready) ready();
+      return;
+    }
+    case schema::FromZygote::CHILD_ENDED: {
+      auto ended = message.getChildEnded();
+      processes_.ended(static_cast<pid_t>(ended.getProcessId()),
+                       {ended.getEnded().getStatus(), ended.getEnded().getSignal()});
+      return;
+    }
+    default: {
+      if (orders_.empty() || orders_.front().answer != message.which()) return end("it answers nonsense");
+      Order order = std::move(orders_.front());
+      orders_.pop_front();
+      order.done(message);
+      return;
+    }
+  }
+}
+
+void ZygoteProcess::end(const std::string& why) {
+  watch_ = Watch();
+  auto gone = std::move(gone_);
+  if (gone) gone(why);
+}
+
+}  // namespace splicehost::broker

@@ -1,0 +1,346 @@
+#include "iserv/broker/zygote_tree.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "iserv/broker/grower.h"
+#include "iserv/manifest.h"
+
+namespace splicehost::broker {
+
+namespace {
+
+// Forks that are ordered of one zygote at the same time.
+constexpr size_t kMostForks = 16;
+// How often a fork that was ordered for a client may die.
+constexpr int kMostFailures = 2;
+// A zygote that was not used for so long is not in use, and needs no spares.
+constexpr uint64_t kInUseMs = 60'000;
+// How long to wait with a new spare after one was taken: the session that took it needs the processor now.
+constexpr uint64_t kRefillMs = 20;
+// How long a client waits for a zygote that does not answer.
+constexpr uint64_t kPatienceMs = 10'000;
+// Symbols that are remembered for one node.
+constexpr size_t kMostSymbols = 20'000;
+
+bool isBelow(const LoadTrie::Node* node, const LoadTrie::Node* ancestor) {
+  while (node != nullptr && node != ancestor) node = node->parent;
+  return node != nullptr;
+}
+
+// The first operation whose file is not what it was when the zygote mapped it. A file that was replaced by
+// another one does no harm: the mapping is of the old one. One that was written to has changed in memory.
+std::optional<uint32_t> firstChanged(const Zygote& zygote) {
+  for (const Mapping& mapping : zygote.mappings) {
+    Result<FileStamp> now = linker::stampOf(mapping.path);
+    if (now && *now == mapping.stamp) continue;
+    bool same = now && now->device == mapping.stamp.device && now->inode == mapping.stamp.inode;
+    // What a name stands for is the client's to know, but not for files that only the loader knows.
+    if (same || mapping.isDependency) return mapping.depth;
+  }
+  return std::nullopt;
+}
+
+std::vector<Zygote::Fork>::iterator find(std::vector<Zygote::Fork>& forks, const ZygoteProcess* process) {
+  return std::ranges::find_if(forks, [&](const Zygote::Fork& fork) { return fork.process.get() == process; });
+}
+
+}  // namespace
+
+ZygoteTree::ZygoteTree(const Parts& parts, Interpreter interpreter)
+    : parts_(parts),
+      interpreter_(std::move(interpreter)),
+      name_("GHC " + interpreter_.ghcVersion + " " + std::string(wayName(interpreter_.way))),
+      grower_(std::make_unique<Grower>(parts_, *this)) {}
+
+ZygoteTree::~ZygoteTree() = default;
+
+Status ZygoteTree::start() {
+  if (closed_) return Error{"the broker is ending"};
+  if (trie_.root().hasZygote) return Done{};
+  auto process = ZygoteProcess::start(parts_.loop, parts_.processes, interpreter_);
+  if (!process) {
+    parts_.log("no zygote can be started: " + process.error().message);
+    return process.error();
+  }
+  Zygote& root = plant(trie_.root(), std::move(*process), {});
+  parts_.log("zygote " + std::to_string(root.process->id()) + " started for " + name_);
+  refill(root);
+  return Done{};
+}
+
+Result<ZygoteTree::Image> ZygoteTree::image() {
+  if (image_ == nullptr || imageRevision_ != trie_.revision()) {
+    capnp::MallocMessageBuilder message;
+    trie_.write(message.initRoot<schema::Trie>());
+    auto image = sealedMemory("splicehost-trie", message, &imageBytes_);
+    if (!image) return image.error();
+    image_ = kj::mv(*image);
+    imageRevision_ = trie_.revision();
+  }
+  return Image{image_.get(), imageBytes_};
+}
+
+std::optional<std::vector<Operation>> ZygoteTree::pathTo(NodeId id) const {
+  const LoadTrie::Node* node = trie_.find(id);
+  if (node == nullptr) return std::nullopt;
+  std::vector<Operation> path(node->depth);
+  for (; node->parent != nullptr; node = node->parent) path[node->depth - 1] = node->operation;
+  return path;
+}
+
+// --- sessions
+
+void ZygoteTree::attach(SessionOrder order) {
+  LoadTrie::Node* node = trie_.find(order.packet.root<schema::ToBroker>().getAttach().getNode());
+  if (node == nullptr) return order.done(Error{"there is no such node"});
+  order.nodes.resize(node->depth + 1);
+  for (; node != nullptr; node = node->parent) order.nodes[node->depth] = node->id;
+  order.since = uv_now(&parts_.loop);
+  serve(std::move(order));
+}
+
+void ZygoteTree::serve(SessionOrder order) {
+  if (closed_) return order.done(Error{"the broker is ending"});
+  std::vector<SessionOrder> displaced;
+  Zygote* zygote = nearestIntact(order, displaced);
+  if (zygote == nullptr) {
+    Status started = order.triedRoot ? Error{"the interpreter does not start"} : start();
+    order.triedRoot = true;
+    if (started) {
+      zygote = zygoteAt(trie_.root().id);
+    } else {
+      order.done(started.error());
+    }
+  }
+  if (zygote != nullptr) {
+    zygote->waiting.push_back(std::move(order));
+    handOut(*zygote);
+  }
+  for (SessionOrder& other : displaced) serve(std::move(other));
+}
+
+// The zygote that has done most of what the order needs. On the way, lets go of zygotes that have mapped
+// files which have changed; those who waited for them have to be served anew.
+Zygote* ZygoteTree::nearestIntact(const SessionOrder& order, std::vector<SessionOrder>& displaced) {
+  for (size_t depth = order.nodes.size(); depth-- > 0;) {
+    Zygote* zygote = zygoteAt(order.nodes[depth]);
+    if (zygote == nullptr) continue;
+    auto changed = firstChanged(*zygote);
+    if (!changed) return zygote;
+    dropFrom(*trie_.find(order.nodes[*changed]), displaced);
+  }
+  return nullptr;
+}
+
+// Forgets a node and all below, since its file has changed.
+void ZygoteTree::dropFrom(LoadTrie::Node& node, std::vector<SessionOrder>& displaced) {
+  std::vector<Zygote*> doomed;
+  for (const auto& [id, zygote] : zygotes_) {
+    if (isBelow(zygote->node, &node)) doomed.push_back(zygote.get());
+  }
+  for (Zygote* zygote : doomed) {
+    std::ranges::move(remove(*zygote, node.operation.file + " or what it needs has changed"),
+                      std::back_inserter(displaced));
+  }
+  trie_.drop(node);
+}
+
+// Gives spares to those who wait, and orders more if there are too few.
+void ZygoteTree::handOut(Zygote& zygote) {
+  while (!zygote.waiting.empty() && !zygote.spares.empty()) {
+    Zygote::Fork fork = std::move(zygote.spares.back());
+    zygote.spares.pop_back();
+    SessionOrder& order = zygote.waiting.front();
+    if (!give(zygote, std::move(fork), order)) continue;
+    zygote.waiting.pop_front();
+  }
+  orderForks(zygote, zygote.waiting.size());
+}
+
+// False if the fork is gone.
+bool ZygoteTree::give(Zygote& zygote, Zygote::Fork fork, SessionOrder& order) {
+  auto attach = order.packet.root<schema::ToBroker>().getAttach();
+  uint32_t done = zygote.node->depth;
+  capnp::MallocMessageBuilder message;
+  auto become = message.initRoot<schema::ToZygote>().initBecome();
+  become.setAttach(attach);
+  auto replay = become.initReplay(static_cast<uint32_t>(order.path.size()) - done);
+  for (uint32_t i = 0; i < replay.size(); ++i) writeOperation(order.path[done + i], replay[i]);
+  std::vector<int> fds;
+  for (const kj::AutoCloseFd& fd : order.packet.fds) fds.push_back(fd.get());
+  if (!fork.process->become(message, fds)) return false;
+
+  NewSession session{std::move(fork.process), zygote.process->id(), replay.size()};
+  session.hit = replay.size() == 0 && done > 0;
+  for (const LoadTrie::Node* node = zygote.node; node != nullptr; node = node->parent) {
+    session.savedNanoseconds += node->nanoseconds;
+  }
+  session.process->whenGone({});
+  ++zygote.sessions;
+  ++activity_;
+  zygote.lastUsed = uv_now(&parts_.loop);
+  zygote.refill = Timer(parts_.loop, kRefillMs, [this, &zygote] { refill(zygote); });
+  order.done(std::move(session));
+  return true;
+}
+
+// --- forks
+
+void ZygoteTree::refill(Zygote& zygote) {
+  // Forks of a zygote that looks up symbols are better made after that.
+  if (zygote.lookUpsDone == zygote.lookUps) orderForks(zygote, zygote.waiting.size() + sparesFor(zygote));
+}
+
+size_t ZygoteTree::sparesFor(const Zygote& zygote) const {
+  if (zygote.lastUsed + kInUseMs < uv_now(&parts_.loop)) return 0;
+  if (zygote.node->parent == nullptr) return std::min(parts_.spares, 1u);
+  return isInner(zygote) ? 0 : parts_.spares;
+}
+
+void ZygoteTree::orderForks(Zygote& zygote, size_t wanted) {
+  while (zygote.spares.size() + zygote.starting.size() < wanted && zygote.starting.size() < kMostForks) {
+    auto fork = zygote.process->fork();
+    if (!fork) {
+      parts_.log("no fork can be ordered: " + fork.error().message);
+      // Those who wait need not wait until they lose their patience.
+      if (zygote.starting.empty()) {
+        for (SessionOrder& order : std::exchange(zygote.waiting, {})) order.done(fork.error());
+      }
+      return;
+    }
+    ZygoteProcess* process = fork->get();
+    process->whenReady([this, &zygote, process] { forkReady(zygote, process); });
+    process->whenGone(
+        [this, &zygote, process](const std::string& why) { forkGone(zygote, process, why); });
+    zygote.starting.push_back({std::move(*fork), zygote.lookUps});
+    ++activity_;
+  }
+}
+
+void ZygoteTree::forkReady(Zygote& zygote, const ZygoteProcess* process) {
+  auto found = find(zygote.starting, process);
+  Zygote::Fork fork = std::move(*found);
+  zygote.starting.erase(found);
+  // One from before a lookup is good for somebody who waits.
+  if (fork.lookUps >= zygote.linked || !zygote.waiting.empty()) zygote.spares.push_back(std::move(fork));
+  handOut(zygote);
+}
+
+void ZygoteTree::forkGone(Zygote& zygote, const ZygoteProcess* process, const std::string& why) {
+  parts_.log("a fork of " + describe(zygote) + " is gone: " + why);
+  std::erase_if(zygote.spares, [&](const Zygote::Fork& fork) { return fork.process.get() == process; });
+  auto started = find(zygote.starting, process);
+  if (started == zygote.starting.end()) return;
+  zygote.starting.erase(started);
+  if (zygote.waiting.empty()) return;
+  if (++zygote.waiting.front().failures > kMostFailures) {
+    SessionOrder order = std::move(zygote.waiting.front());
+    zygote.waiting.pop_front();
+    order.done(Error{"forks of the zygote die"});
+  }
+  handOut(zygote);
+}
+
+// --- zygotes
+
+Zygote* ZygoteTree::zygoteAt(NodeId node) {
+  auto found = zygotes_.find(node);
+  return found == zygotes_.end() ? nullptr : found->second.get();
+}
+
+bool ZygoteTree::isInner(const Zygote& zygote) const {
+  return std::ranges::any_of(zygotes_, [&](const auto& other) {
+    return other.second.get() != &zygote && isBelow(other.second->node, zygote.node);
+  });
+}
+
+Zygote& ZygoteTree::plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process,
+                          std::vector<Mapping> mappings) {
+  auto owned = std::make_unique<Zygote>();
+  Zygote& zygote = *owned;
+  zygote.node = &node;
+  zygote.process = std::move(process);
+  zygote.mappings = std::move(mappings);
+  zygote.lastUsed = uv_now(&parts_.loop);
+  zygote.process->whenGone([this, id = node.id](const std::string& why) { letGo(id, why); });
+  node.hasZygote = true;
+  zygotes_[node.id] = std::move(owned);
+  ++activity_;
+  linkAhead(zygote, std::vector(node.symbols.begin(), node.symbols.end()));
+  return zygote;
+}
+
+void ZygoteTree::lookUp(Zygote& zygote, std::span<const std::string> symbols) {
+  std::set<std::string>& known = zygote.node->symbols;
+  std::vector<std::string> fresh;
+  for (const std::string& symbol : symbols) {
+    if (known.size() < kMostSymbols && known.insert(symbol).second) fresh.push_back(symbol);
+  }
+  linkAhead(zygote, fresh);
+  // Who reported this will soon be followed by others.
+  zygote.refill = Timer(parts_.loop, kRefillMs, [this, &zygote] { refill(zygote); });
+}
+
+void ZygoteTree::linkAhead(Zygote& zygote, std::span<const std::string> symbols) {
+  if (symbols.empty()) return;
+  uint32_t number = ++zygote.lookUps;
+  ++activity_;
+  zygote.process->lookUp(symbols, [this, &zygote, number](uint32_t found) {
+    zygote.lookUpsDone = number;
+    if (found > 0) {
+      // Forks that were made before have not linked them.
+      zygote.linked = number;
+      std::erase_if(zygote.spares, [&](const Zygote::Fork& fork) { return fork.lookUps < number; });
+    }
+    refill(zygote);
+  });
+}
+
+// Takes a zygote away; result: those who waited for it.
+std::deque<SessionOrder> ZygoteTree::remove(Zygote& zygote, const std::string& why) {
+  parts_.log("let go of " + describe(zygote) + ": " + why);
+  std::deque<SessionOrder> waiting = std::move(zygote.waiting);
+  zygote.node->hasZygote = false;
+  zygotes_.erase(zygote.node->id);
+  return waiting;
+}
+
+void ZygoteTree::letGo(NodeId node, const std::string& why) {
+  Zygote* zygote = zygoteAt(node);
+  if (zygote == nullptr) return;
+  for (SessionOrder& order : remove(*zygote, why)) serve(std::move(order));
+}
+
+void ZygoteTree::close() {
+  closed_ = true;
+  grower_->close();
+  while (!zygotes_.empty()) letGo(zygotes_.rbegin()->first, "the broker ends");
+}
+
+void ZygoteTree::tick() {
+  grower_->tick();
+  std::vector<NodeId> stuck;
+  for (const auto& [id, zygote] : zygotes_) {
+    if (!zygote->waiting.empty() &&
+        zygote->waiting.front().since + kPatienceMs < uv_now(&parts_.loop)) {
+      stuck.push_back(id);
+    }
+  }
+  for (NodeId id : stuck) {
+    for (SessionOrder& order : remove(*zygoteAt(id), "it does not answer")) {
+      order.done(Error{"the zygote does not answer"});
+    }
+  }
+}
+
+void ZygoteTree::report(LoadReport report) {
+  if (!closed_) grower_->add(std::move(report));
+}
+
+std::string ZygoteTree::describe(const Zygote& zygote) const {
+  return "zygote " + std::to_string(zygote.process->id()) + " for " + name_ + " with " +
+         std::to_string(zygote.node->depth) + " operations";
+}
+
+}  // namespace splicehost::broker

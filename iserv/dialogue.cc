@@ -1,0 +1,61 @@
+#include "iserv/dialogue.h"
+
+#include <capnp/serialize.h>
+
+#include <algorithm>
+#include <string>
+
+namespace splicehost {
+
+namespace {
+
+// What may be remembered. Few modules' byte code is more than a megabyte.
+constexpr size_t kMaxWords = (64 << 20) / sizeof(capnp::word);
+
+}  // namespace
+
+void Dialogue::forget() {
+  remembering_ = false;
+  said_.clear();
+}
+
+void Dialogue::keep(bool byUs, kj::ArrayPtr<const capnp::word> words) {
+  words_ += words.size();
+  if (words_ > kMaxWords) return forget();
+  said_.push_back({byUs, kj::heapArray<capnp::word>(words)});
+}
+
+Status Dialogue::send(capnp::MessageBuilder& message) {
+  if (remembering_) keep(true, capnp::messageToFlatArray(message));
+  return connection_.send(message);
+}
+
+Result<std::optional<schema::FromInterpreter::Reader>> Dialogue::receive() {
+  auto message = connection_.receive<schema::FromInterpreter>();
+  if (remembering_ && message && *message) keep(false, connection_.words());
+  return message;
+}
+
+Status Dialogue::repeatOn(kj::AutoCloseFd socket) {
+  connection_ = Connection(kj::mv(socket));
+  for (const Said& said : said_) {
+    if (said.byUs) {
+      auto bytes = said.words.asBytes();
+      Status sent = writeAll(connection_.fd(),
+                             {reinterpret_cast<const std::byte*>(bytes.begin()), bytes.size()});
+      if (!sent) return sent;
+      continue;
+    }
+    auto answer = connection_.receive<schema::FromInterpreter>();
+    if (!answer) return answer.error();
+    if (!*answer) return Error{"the second interpreter is gone, too"};
+    // A hello tells the process id.
+    if ((*answer)->isHello()) continue;
+    if (!std::ranges::equal(connection_.words().asBytes(), said.words.asBytes())) {
+      return Error{"the second interpreter does not give the same answers"};
+    }
+  }
+  return Done{};
+}
+
+}  // namespace splicehost

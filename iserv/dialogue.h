@@ -1,0 +1,53 @@
+// A front end's dialogue with an interpreter, which can be repeated with another one.
+//
+// Note [Repeating a session]. A session of the broker's can be killed through no fault of its client's: by
+// the system when memory runs out, or by somebody who tidies up. GHC cannot go back. But another fork of
+// the same zygote that is told the same gives the same answers, down to the addresses in them, and asks the
+// compiler the same questions; so all is said again, and the answers are compared. If one differs there is
+// nothing to be done. Splices are run twice by this, as they are whenever GHC compiles a module again;
+// statements of GHCi's are not for repeating.
+#pragma once
+
+#include <capnp/message.h>
+
+#include <optional>
+#include <vector>
+
+#include "protocol/connection.h"
+
+namespace splicehost {
+
+class Dialogue {
+ public:
+  explicit Dialogue(kj::AutoCloseFd socket) : connection_(kj::mv(socket)) {}
+
+  // From here on, what is said is remembered.
+  void remember() { remembering_ = true; }
+  // From here on not any more: it cannot be repeated.
+  void forget();
+
+  Status send(capnp::MessageBuilder& message);
+  Result<std::optional<schema::FromInterpreter::Reader>> receive();
+
+  // Says all that is remembered on `socket`, which takes the place of this one's. Fails if an answer is not
+  // the one that was had before; the dialogue is then of no use any more. `remembers()` must be true.
+  Status repeatOn(kj::AutoCloseFd socket);
+  bool remembers() const { return remembering_; }
+
+  bool buffered() const { return connection_.buffered(); }
+  int fd() const { return connection_.fd(); }
+
+ private:
+  struct Said {
+    bool byUs;
+    kj::Array<capnp::word> words;
+  };
+  void keep(bool byUs, kj::ArrayPtr<const capnp::word> words);
+
+  Connection connection_;
+  bool remembering_ = false;
+  std::vector<Said> said_;
+  size_t words_ = 0;
+};
+
+}  // namespace splicehost
