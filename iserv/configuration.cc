@@ -100,8 +100,8 @@ std::string defaultMemory() {
 }
 
 // Gives the setting number `index` a value from `source`, where it is called `name`.
-Status set(Configuration& configuration, size_t index, std::string_view value,
-           const std::string& name, const std::string& source) {
+Status set(Configuration& configuration, size_t index, std::string_view value, const std::string& name,
+           const std::string& source) {
   if (!kRules[index].read(value, configuration)) {
     return Error{name + " is '" + std::string(value) + "', but must be " +
                  std::string(kRules[index].allowed)};

@@ -1,6 +1,7 @@
 #include "iserv/crash_report.h"
 
-#include <Rts.h>
+#include "iserv/rts_lock.h"
+//
 #include <execinfo.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -34,17 +35,11 @@ void print(const char* format, auto... arguments) {
   if (write(STDERR_FILENO, line, static_cast<size_t>(size)) < 0) return;
 }
 
-// How a Capability begins (rts/Capability.h); the RTS's public headers keep it to themselves.
-struct CapabilityStart {
-  StgFunTable f;
-  StgRegTable r;
-};
-
 // The Haskell stack of the running thread: return addresses are info pointers, among other words.
 void printHaskellStack(uintptr_t stackRegister) {
   Capability* capability = rts_unsafeGetMyCapability();
   if (capability == nullptr) return;
-  StgTSO* thread = reinterpret_cast<CapabilityStart*>(capability)->r.rCurrentTSO;
+  StgTSO* thread = registersOf(capability).rCurrentTSO;
   if (thread == nullptr) return;
   StgStack* stack = thread->stackobj;
   StgPtr end = stack->stack + stack->stack_size;

@@ -51,6 +51,8 @@ void splicehost_note_reference(uint64_t reference) {
   evaluationsOfProcess->noteReference(reference);
 }
 
+int32_t splicehost_warms_up(void) { return forkedProcess->warmsUp() ? 1 : 0; }
+
 void splicehost_prepare_forked(void) { evaluationsOfProcess = &forkedProcess->prepare(); }
 
 void splicehost_end_forked(void) {

@@ -42,9 +42,10 @@ bool needsEvaluation(schema::Request::Which which);
 void evaluateAll(Evaluations& evaluations);
 
 // Forks this process, which must not have run any Haskell code but the RTS's own. In the child a Haskell
-// thread calls `prepare`, then evaluates all that is asked for by what it returned, then calls `end`.
-// The result is the child's process id, or -1.
+// thread first runs the shim's own code, for nothing, if it `warmsUp`; then calls `prepare`, evaluates all
+// that is asked for by what that returned, and calls `end`. The result is the child's process id, or -1.
 struct ForkedProcess {
+  virtual bool warmsUp() const = 0;
   virtual Evaluations& prepare() = 0;
   [[noreturn]] virtual void end() = 0;
 

@@ -276,7 +276,7 @@ Status FrontEnd::waitForGhc() {
     if (!connection_ || !connection_->buffered()) {
       // Without an interpreter there is only GHC: poll() ignores a negative fd.
       pollfd fds[] = {{options_.readFd, POLLIN, 0}, {connection_ ? connection_->fd() : -1, POLLIN, 0}};
-      if (poll(fds, 2, -1) < 0) continue;  // a signal
+      if (wait_.poll(fds) < 0) continue;  // a signal
       if (fds[0].revents != 0) return Done{};
     }
     if (!greeted_) {
@@ -369,7 +369,7 @@ Result<bool> FrontEnd::waitForInterpreter(bool relayAnswers) {
     if (connection_->buffered()) return true;
     pollfd fds[] = {{connection_->fd(), POLLIN, 0},
                     {options_.readFd, static_cast<short>(relayAnswers ? POLLIN : 0), 0}};
-    if (poll(fds, 2, -1) < 0) continue;  // a signal
+    if (wait_.poll(fds) < 0) continue;  // a signal
     if (fds[0].revents != 0) return true;
     if (fds[1].revents & POLLIN) {
       readSome(1);

@@ -90,6 +90,7 @@ class FrontEnd {
   // To the interpreter, once there is one.
   std::optional<Dialogue> connection_;
   Incoming incoming_;
+  BriefWait wait_;
   uint64_t messages_ = 0;  // requests decoded so far
   std::deque<Pending> pending_;  // the interpreter is busy with the first one
   std::optional<Child::Exit> sessionEnd_;  // how a session of the broker's ended, once that is known

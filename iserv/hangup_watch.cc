@@ -7,33 +7,37 @@
 
 namespace splicehost {
 
-namespace {
-
-void watch(int fd, int stopFd) {
-  pollfd fds[] = {{fd, POLLRDHUP, 0}, {stopFd, POLLIN, 0}};
-  for (;;) {
-    int ready = poll(fds, 2, -1);
-    if (ready < 0) continue;  // a signal
-    if (fds[1].revents != 0) return;
-    if (fds[0].revents != 0) _exit(0);
-  }
-}
-
-}  // namespace
-
-HangupWatch::HangupWatch(int fd) : stopFd_(eventfd(0, EFD_CLOEXEC)) {
+HangupWatch::HangupWatch() : wakeFd_(eventfd(0, EFD_CLOEXEC)) {
   // Signals are for threads that Haskell knows.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread(watch, fd, stopFd_);
+  thread_ = std::thread([this] { run(); });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 HangupWatch::~HangupWatch() {
-  eventfd_write(stopFd_, 1);
+  stop_ = true;
+  eventfd_write(wakeFd_, 1);
   thread_.join();
-  close(stopFd_);
+  close(wakeFd_);
+}
+
+void HangupWatch::watch(int fd) {
+  watched_ = fd;
+  eventfd_write(wakeFd_, 1);
+}
+
+void HangupWatch::run() {
+  for (;;) {
+    // poll() ignores a negative fd.
+    pollfd fds[] = {{watched_, POLLRDHUP, 0}, {wakeFd_, POLLIN, 0}};
+    if (poll(fds, 2, -1) < 0) continue;  // a signal
+    if (stop_) return;
+    if (fds[0].revents != 0) _exit(0);
+    eventfd_t woken;
+    if (fds[1].revents != 0) eventfd_read(wakeFd_, &woken);
+  }
 }
 
 }  // namespace splicehost

@@ -4,21 +4,28 @@
 // it. A thread of its own waits for the hang-up and ends the process.
 #pragma once
 
+#include <atomic>
 #include <thread>
 
 namespace splicehost {
 
 class HangupWatch {
  public:
-  // Watches `fd`, which must stay open as long as the process or this object lives.
-  explicit HangupWatch(int fd);
+  // Starts the thread.
+  HangupWatch();
+  // Watches `fd`, which must stay open as long as the process or this object lives. Once.
+  void watch(int fd);
   // Stops watching.
   ~HangupWatch();
   HangupWatch(const HangupWatch&) = delete;
   HangupWatch& operator=(const HangupWatch&) = delete;
 
  private:
-  int stopFd_;
+  void run();
+
+  int wakeFd_;
+  std::atomic<int> watched_ = -1;
+  std::atomic<bool> stop_ = false;
   std::thread thread_;
 };
 

@@ -12,6 +12,16 @@
 
 namespace splicehost {
 
+// A capability's registers. How a Capability begins (rts/Capability.h) the RTS's public headers keep to
+// themselves.
+inline StgRegTable& registersOf(Capability* capability) {
+  struct CapabilityStart {
+    StgFunTable f;
+    StgRegTable r;
+  };
+  return reinterpret_cast<CapabilityStart*>(capability)->r;
+}
+
 class RtsLock {
  public:
   RtsLock() : capability_(rts_lock()) {}

@@ -84,7 +84,8 @@ std::string mismatch(const InterpreterBuild& build, schema::ClientHello::Reader 
 }  // namespace
 
 void Session::connect(kj::AutoCloseFd socket) {
-  watch_.emplace(socket.get());
+  if (!watch_) watch_.emplace();
+  watch_->watch(socket.get());
   connection_.emplace(kj::mv(socket));
 }
 

@@ -32,6 +32,9 @@ class Session final : public Evaluations {
   // The build must outlive the session.
   explicit Session(const InterpreterBuild& build) : build_(build), linker_(build.bootLibraries) {}
 
+  // Does the part of connect() that needs no socket.
+  void prepareToConnect() { watch_.emplace(); }
+
   // Takes over a socket to the client, and ends this process as soon as the client hangs up. Once.
   void connect(kj::AutoCloseFd socket);
 

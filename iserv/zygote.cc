@@ -6,6 +6,7 @@
 #include <link.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -61,6 +62,30 @@ bool isThinArchive(const std::string& path) {
   constexpr std::string_view kThin = "!<thin>\n";
   return file && file->bytes().size() >= kThin.size() &&
          std::memcmp(file->bytes().data(), kThin.data(), kThin.size()) == 0;
+}
+
+// Has the kernel provide what the first evaluations will need: the pages of code, and memory to allocate in.
+void touchMemory() {
+  {
+    RtsLock lock;
+    for (bdescr* block = registersOf(lock.capability()).rCurrentNursery; block != nullptr; block = block->link) {
+      auto* start = reinterpret_cast<volatile char*>(block->start);
+      *start = *start;
+    }
+  }
+  auto populate = [](dl_phdr_info* object, size_t, void*) {
+    for (int i = 0; i < object->dlpi_phnum; ++i) {
+      const auto& segment = object->dlpi_phdr[i];
+      if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
+      auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+      uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) / page * page;
+      uintptr_t end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
+      // Kernels before 5.14 do not know this, and do without.
+      madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_READ);
+    }
+    return 0;
+  };
+  dl_iterate_phdr(populate, nullptr);
 }
 
 // The content of a file, and whether it is still the same after something was done with it.
@@ -133,7 +158,7 @@ Session& Zygote::takeOrders() {
       }
       case schema::ToZygote::FORK:
         if ((*packet)->fds.size() != 1) _exit(1);
-        fork(kj::mv((*packet)->fds[0]));
+        fork(order.getFork(), kj::mv((*packet)->fds[0]));
         continue;
       case schema::ToZygote::BECOME: {
         if ((*packet)->fds.empty()) _exit(1);
@@ -229,7 +254,8 @@ Status Zygote::perform(schema::LoadKind kind, const std::string& file) {
   return Error{"an unknown load operation"};
 }
 
-void Zygote::fork(kj::AutoCloseFd socket) {
+void Zygote::fork(schema::ForkPurpose purpose, kj::AutoCloseFd socket) {
+  childPurpose_ = purpose;
   childSocket_ = kj::mv(socket);
   std::fflush(nullptr);
   pid_t processId = forkEvaluator(*this);
@@ -247,6 +273,10 @@ void Zygote::fork(kj::AutoCloseFd socket) {
 Evaluations& Zygote::prepare() {
   children_.clear();
   broker_ = PacketSocket(kj::mv(childSocket_));
+  if (warmsUp()) {
+    touchMemory();
+    session_.prepareToConnect();
+  }
   // The RTS's handler for a main program would keep an interrupt for the first evaluation.
   signal(SIGINT, SIG_IGN);
   return takeOrders();

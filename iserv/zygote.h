@@ -3,7 +3,8 @@
 //
 // Note [What a zygote must not do]. Whatever a zygote has done, all sessions that are forked from it have
 // done. So it evaluates no Haskell code, and the RTS must not collect garbage when it is idle: that would
-// touch the memory that forks share.
+// touch the memory that forks share. A fork that can only become a session is no zygote any more: it warms
+// up, which is to do ahead of time what that session would do first.
 #pragma once
 
 #include <sys/types.h>
@@ -37,6 +38,7 @@ class Zygote final : private ForkedProcess {
     kj::AutoCloseFd pidFd;  // readable when it has ended
   };
 
+  bool warmsUp() const override { return childPurpose_ == schema::ForkPurpose::SESSION; }
   Evaluations& prepare() override;
   [[noreturn]] void end() override;
 
@@ -44,7 +46,7 @@ class Zygote final : private ForkedProcess {
   void reportEnded();
   void load(schema::LoadOperation::Reader operation, schema::Loaded::Builder loaded);
   Status perform(schema::LoadKind kind, const std::string& file);
-  void fork(kj::AutoCloseFd socket);
+  void fork(schema::ForkPurpose purpose, kj::AutoCloseFd socket);
   Status become(schema::Become::Reader order, std::vector<kj::AutoCloseFd>& fds);
   void send(capnp::MessageBuilder& message);
 
@@ -56,6 +58,7 @@ class Zygote final : private ForkedProcess {
   std::vector<ForkedChild> children_;
   // For the child to find.
   kj::AutoCloseFd childSocket_;
+  schema::ForkPurpose childPurpose_ = schema::ForkPurpose::ZYGOTE;
 };
 
 }  // namespace splicehost

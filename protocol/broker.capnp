@@ -269,13 +269,21 @@ struct ToZygote {
     # Do it. Answer: loaded.
     lookUp @1 :List(Text);
     # Look these symbols up, so that forks find them linked. Answer: lookedUp.
-    fork @2 :Void;
+    fork @2 :ForkPurpose;
     # With an fd, the child's socket to the broker. Fork; the child waits for messages there, as this
     # process does here. Answer: forked.
     become @3 :Become;
     # With the fds of ToBroker.attach: become a session. The process hangs up on the broker when it has
     # taken over.
   }
+}
+
+enum ForkPurpose {
+  # What a child of a zygote is for.
+  zygote @0;
+  # To load more. It must do nothing else.
+  session @1;
+  # To become a session and nothing else: it makes ready what every session needs.
 }
 
 struct Become {

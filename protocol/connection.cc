@@ -114,6 +114,8 @@ Result<size_t> Connection::read(void* target, size_t size) {
 
 Result<size_t> Connection::readFd(void* target, size_t size) {
   for (;;) {
+    pollfd fds[] = {{fd_.get(), POLLIN, 0}};
+    wait_.poll(fds);
     ssize_t got = ::read(fd_.get(), target, size);
     if (got >= 0) return static_cast<size_t>(got);
     // A reset is how a hang-up looks if the other side had not read everything.

@@ -263,10 +263,15 @@ void Broker::identify(Client& client, std::string path) {
 void Broker::report(Client& client, schema::Report::Reader report) {
   // A limit of one zygote leaves none to grow.
   if (!client.tree || configuration_.zygotes <= 1) return;
+  LoadTrie& trie = client.tree->trie();
   LoadReport load{client.id, report.getNode(), {}, {}, {}};
-  if (client.hasAttached && client.node == report.getNode()) {
+  if (client.hasAttached && client.node == load.node && trie.find(load.node) == nullptr) {
+    // The node was forgotten, since a file had changed; the session has loaded what is there now.
+    load.node = trie.root().id;
+    for (const Operation& operation : client.path) load.operations.push_back(asked(operation));
+  } else if (client.hasAttached && client.node == load.node) {
     load.path = client.path;
-  } else if (auto path = client.tree->pathTo(report.getNode())) {
+  } else if (auto path = client.tree->pathTo(load.node)) {
     load.path = std::move(*path);
   }
   for (auto operation : report.getOperations()) load.operations.push_back(asked(readOperation(operation)));

@@ -109,7 +109,7 @@ void Grower::forkFrom(Zygote& zygote) {
   growth.mappings = zygote.mappings;
   growth.loaded.clear();
   growth.progress = uv_now(&parts_.loop);
-  auto fork = zygote.process->fork();
+  auto fork = zygote.process->fork(schema::ForkPurpose::ZYGOTE);
   if (!fork) {
     parts_.log("no zygote can be grown: " + fork.error().message);
     return current_.reset();
@@ -153,10 +153,11 @@ void Grower::reachStop() {
   if (zygote == nullptr) {
     zygote = &tree_.plant(node, std::move(growth.process), std::move(growth.mappings));
     if (trie.size() > kMostNodes) trie.prune();
+    std::vector<std::string> files = filesLoaded();
     parts_.log("zygote " + std::to_string(zygote->process->id()) + " grown in " +
                std::to_string(uv_now(&parts_.loop) - growth.begun) + " ms: " +
                std::to_string(node.depth) + " operations, " + std::to_string(growth.loaded.size()) +
-               " of them its own, the last file is " + growth.path[growth.done - 1].operation.file);
+               " of them its own" + (files.empty() ? "" : ", up to " + files.back()));
   }
   if (!growth.stops.empty()) {
     forkFrom(*zygote);

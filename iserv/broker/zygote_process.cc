@@ -101,11 +101,11 @@ ZygoteProcess::~ZygoteProcess() {
   if (!isSession_) processes_.retire(id_);
 }
 
-Result<std::unique_ptr<ZygoteProcess>> ZygoteProcess::fork() {
+Result<std::unique_ptr<ZygoteProcess>> ZygoteProcess::fork(schema::ForkPurpose purpose) {
   Result<Ends> ends = connectedSockets();
   if (!ends) return ends.error();
   capnp::MallocMessageBuilder message;
-  message.initRoot<schema::ToZygote>().setFork();
+  message.initRoot<schema::ToZygote>().setFork(purpose);
   auto forked = [this](schema::FromZygote::Reader answer) {
     // If it could not fork, the new socket is closed, which the fork's object will see.
     auto child = static_cast<pid_t>(answer.getForked());

@@ -49,7 +49,7 @@ class ZygoteProcess {
   pid_t id() const { return id_; }
 
   // Orders a fork, which is what this process is now.
-  Result<std::unique_ptr<ZygoteProcess>> fork();
+  Result<std::unique_ptr<ZygoteProcess>> fork(schema::ForkPurpose purpose);
   void load(const Operation& operation, std::function<void(Result<DoneOperation>)> done);
   // Tells how many of the symbols exist.
   void lookUp(std::span<const std::string> symbols, std::function<void(uint32_t)> done);

@@ -200,7 +200,7 @@ size_t ZygoteTree::sparesFor(const Zygote& zygote) const {
 
 void ZygoteTree::orderForks(Zygote& zygote, size_t wanted) {
   while (zygote.spares.size() + zygote.starting.size() < wanted && zygote.starting.size() < kMostForks) {
-    auto fork = zygote.process->fork();
+    auto fork = zygote.process->fork(schema::ForkPurpose::SESSION);
     if (!fork) {
       parts_.log("no fork can be ordered: " + fork.error().message);
       // Those who wait need not wait until they lose their patience.

@@ -37,7 +37,7 @@ Result<BrokerPlace> BrokerPlace::of(const Installation& installation) {
   Result<std::string> name = brokerSocketName(installation.broker());
   if (!name) return name.error().within("the broker's program");
   std::string socket = *folder + "/" + *name;
-  return BrokerPlace{socket, socket.substr(0, socket.rfind('.')) + ".log"};
+  return BrokerPlace{socket, socket + ".log"};
 }
 
 Result<BrokerPlace> BrokerPlace::own() {
@@ -116,7 +116,7 @@ Status BrokerClient::stop() {
   pollfd ended = {.fd = process.get(), .events = POLLIN, .revents = 0};
   int count = poll(&ended, 1, static_cast<int>(patience_.count()));
   if (count < 0) return systemError("poll");
-  if (count == 0) return slow("end, though it has hung up");
+  if (count == 0) return slow("end, though it has hung up,");
   return Done{};
 }
 
@@ -136,7 +136,8 @@ Error BrokerClient::slow(const std::string& what) const {
   std::string process = std::to_string(processId_);
   std::string who = processId_ == 0 ? "the broker" : "the broker (process " + process + ")";
   std::string advice = processId_ == 0 ? "" : "; to end it: kill -9 " + process;
-  return Error{who + " does not " + what + " within " + std::to_string(patience_.count()) + " ms" + advice};
+  return Error{who + " does not " + what + " within " + std::to_string(patience_.count()) + " ms" +
+               advice};
 }
 
 Result<std::optional<BrokerStatus>> brokerStatus() {

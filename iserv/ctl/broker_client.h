@@ -12,7 +12,7 @@
 
 namespace splicehost::ctl {
 
-// Where the broker of an installation is, or would be, for processes that see the same world as this one.
+// Where the broker of an installation is, or would be, for processes that see the same world as this.
 struct BrokerPlace {
   std::string socket;
   std::string log;

@@ -11,8 +11,8 @@ namespace {
 
 std::string whatThereIs(const Installation& installation) {
   std::vector<std::string> versions = installation.versions();
-  return installation.root() + (versions.empty() ? " has no interpreters"
-                                                 : " has interpreters for GHC " + listed(versions));
+  return installation.root() +
+         (versions.empty() ? " has no interpreters" : " has interpreters for GHC " + listed(versions));
 }
 
 Result<std::string> lineFor(const std::string& program) {
@@ -30,7 +30,8 @@ Result<std::string> lineFor(const std::string& program) {
 
 }  // namespace
 
-Result<Ghc> askOne(ProcessRunner& runner, const Installation& installation, const std::string& program) {
+Result<Ghc> askOne(ProcessRunner& runner, const Installation& installation,
+                   const std::string& program) {
   Result<Ghc> ghc = std::move(ask(runner, {program}).front());
   if (ghc) return ghc;
   return Error{"GHC '" + program + "' does not answer (" + ghc.error().message +
@@ -39,7 +40,8 @@ Result<Ghc> askOne(ProcessRunner& runner, const Installation& installation, cons
 
 Result<std::vector<std::string>> flagsFor(const Installation& installation, const Ghc& ghc) {
   if (installation.manifest(ghc.version)) {
-    return std::vector<std::string>{"-fexternal-interpreter", "-pgmi", installation.interpreter(ghc.version)};
+    return std::vector<std::string>{"-fexternal-interpreter", "-pgmi",
+                                    installation.interpreter(ghc.version)};
   }
   std::string message = "there are no interpreters for GHC " + ghc.version + " (" + ghc.program +
                         "); " + whatThereIs(installation);
@@ -47,8 +49,7 @@ Result<std::vector<std::string>> flagsFor(const Installation& installation, cons
     message += ". To build them: " + installation.builder() + " --ghc " + ghc.program;
   } else {
     message += ". This Splicehost works with GHC " + knownVersions() +
-               "; name such a GHC with --ghc, or install a Splicehost that works with " +
-               ghc.version;
+               "; name such a GHC with --ghc, or install a Splicehost that works with " + ghc.version;
   }
   return Error{message};
 }
@@ -56,8 +57,7 @@ Result<std::vector<std::string>> flagsFor(const Installation& installation, cons
 void addFlags(CLI::App& app, int& status) {
   auto program = std::make_shared<std::string>("ghc");
   CLI::App* flags = app.add_subcommand("flags", "Print the flags that make a GHC use Splicehost");
-  flags->add_option("--ghc", *program, "The GHC, as a path or a name in PATH")
-      ->capture_default_str();
+  flags->add_option("--ghc", *program, "The GHC, as a path or a name in PATH")->capture_default_str();
   flags->callback([program, &status] {
     Result<std::string> line = lineFor(*program);
     if (line) {

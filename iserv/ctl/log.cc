@@ -19,8 +19,8 @@ namespace splicehost::ctl {
 
 namespace {
 
-// A log that is read as it grows. A broker empties its log when it has become too large, and a new broker
-// may make a new file.
+// A log that is read as it grows. A broker empties its log when it has become too large, and a new
+// broker may make a new file.
 class LogReader {
  public:
   explicit LogReader(std::string path) : path_(std::move(path)) {}
@@ -67,7 +67,8 @@ Status showLog(bool follow) {
   for (;;) {
     Result<bool> there = log.copyNews();
     if (!there) return there.error();
-    if (!follow) return *there ? Status(Done{}) : Error{"no broker has run yet; there is no " + place->log};
+    if (!follow && *there) return Done{};
+    if (!follow) return Error{"no broker has run yet; there is no " + place->log};
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
 }

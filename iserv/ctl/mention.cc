@@ -5,10 +5,10 @@
 #include <sstream>
 #include <vector>
 
-// The order in which GHC loads libraries depends on the module that a mentioned name is from: first comes
-// what that module depends on, then the package that it is in. To be of use to later compiles, the warming
-// one should mention what they do. So modules that are made for splices come first here, and their functions
-// before anything else.
+// The order in which GHC loads libraries depends on the module that a mentioned name is from: first
+// comes what that module depends on, then the package that it is in. To be of use to later compiles,
+// the warming one should mention what they do. So modules that are made for splices come first here,
+// and their functions before anything else.
 
 namespace splicehost::ctl {
 
@@ -44,8 +44,8 @@ std::string packageTool(const Ghc& ghc) {
 Result<Package> findPackage(ProcessRunner& runner, const Ghc& ghc, const std::string& name) {
   constexpr char kFields[] = "name,exposed,exposed-modules,hidden-modules,import-dirs";
   Finished told =
-      runner.run({.words = {packageTool(ghc), "--global-package-db", ghc.libdir + "/package.conf.d", "field",
-                            name, kFields, "--simple-output"},
+      runner.run({.words = {packageTool(ghc), "--global-package-db", ghc.libdir + "/package.conf.d",
+                            "field", name, kFields, "--simple-output"},
                   .folder = {}});
   if (!told.ok()) return Error{told.complaint()};
   // A line for each field. Of several versions the last is the newest.
@@ -58,15 +58,19 @@ Result<Package> findPackage(ProcessRunner& runner, const Ghc& ghc, const std::st
   return Package{last[0], last[1] == "True", wordsOf(last[2]), wordsOf(last[3]), wordsOf(last[4])};
 }
 
-// Modules that are made for splices come first, those with short names before what may be their insides.
+// Modules for splices come first, those with short names before what may be their insides.
 void sortForMention(Words& modules) {
-  auto rank = [](const std::string& module) { return module.ends_with(".TH") ? module.size() : SIZE_MAX; };
-  std::stable_sort(modules.begin(), modules.end(),
-                   [&](const std::string& one, const std::string& other) { return rank(one) < rank(other); });
+  auto rank = [](std::string_view module) {
+    return module.ends_with(".TH") ? module.size() : SIZE_MAX;
+  };
+  std::stable_sort(modules.begin(), modules.end(), [&](std::string_view one, std::string_view other) {
+    return rank(one) < rank(other);
+  });
 }
 
 // A module's interface; empty if it has none, or GHC cannot read it.
-std::string interfaceOf(ProcessRunner& runner, const Ghc& ghc, const Package& package, std::string module) {
+std::string interfaceOf(ProcessRunner& runner, const Ghc& ghc, const Package& package,
+                        std::string module) {
   std::replace(module.begin(), module.end(), '.', '/');
   for (const std::string& folder : package.importFolders) {
     std::string file = folder + "/" + module + ".hi";
@@ -78,8 +82,7 @@ std::string interfaceOf(ProcessRunner& runner, const Ghc& ghc, const Package& pa
 }
 
 bool isIdentifier(std::string_view text) {
-  constexpr std::string_view kRest =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_'";
+  constexpr std::string_view kRest = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_'";
   return !text.empty() && text.find_first_not_of(kRest) == std::string_view::npos;
 }
 
@@ -97,7 +100,7 @@ std::string_view indentedAfter(std::string_view text, const std::string& line, s
   return text.substr(begin, end == std::string_view::npos ? end : end - begin);
 }
 
-// Whether a value of this name, which the module defines, can be mentioned without a choice of its type.
+// Whether a value of this name, defined in the module, can be mentioned without a choice of its type.
 bool anyTypeWillDo(std::string_view interface, const std::string& name) {
   std::string_view type = indentedAfter(interface, "  " + name + " ::", 4);
   auto has = [&](std::string_view part) { return type.find(part) != std::string_view::npos; };

@@ -22,8 +22,8 @@ struct Mention {
 // Asks a GHC's package database. Fails if there is no such package or nothing to mention in it.
 Result<Mention> findMention(ProcessRunner& runner, const Ghc& ghc, const std::string& package);
 
-// An expression that mentions something which `module` exports and which is of its package, of any type.
-// `interface` is what `ghc --show-iface` says of the module, `modules` are those of the package.
+// An expression that mentions something which `module` exports and which is of its package, of any
+// type. `interface` is what `ghc --show-iface` says of the module, `modules` are those of the package.
 std::optional<std::string> mentionIn(std::string_view interface, const std::string& module,
                                      const std::set<std::string>& modules);
 

@@ -63,7 +63,7 @@ class ProcessRunner {
 };
 
 // Runs a program in this one's place on the terminal: with its streams, and ^C is for that program, not
-// for this one. Returns the exit status as a shell would tell it; fails if the program cannot be started.
+// for this one. Returns the exit status as a shell would tell it; fails if it cannot be started.
 Result<int> runInForeground(const std::vector<std::string>& words);
 
 }  // namespace splicehost::ctl

@@ -46,9 +46,11 @@ std::string stateOf(uint32_t processId) {
 Result<std::string> noBroker() {
   Result<Configuration> configuration = readConfiguration();
   if (!configuration) return configuration.error();
-  if (configuration->share) return std::string("No broker runs. The next ghc that needs one starts it.\n");
-  return "No broker runs, and none will be started: share is off (" + configuration->settings[0].source +
-         ").\n";
+  const Configuration::Setting& share = configuration->settings[0];
+  if (!configuration->share) {
+    return "No broker runs, and none will be started: share is off (" + share.source + ").\n";
+  }
+  return std::string("No broker runs. The next ghc that needs one starts it.\n");
 }
 
 Result<std::string> report(bool json) {

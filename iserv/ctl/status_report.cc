@@ -11,6 +11,8 @@ namespace splicehost::ctl {
 
 namespace {
 
+constexpr size_t kShownInShort = 4;
+
 using Zygote = schema::BrokerStatus::Zygote::Reader;
 using Session = schema::BrokerStatus::Session::Reader;
 
@@ -29,7 +31,7 @@ std::string counted(uint64_t count, const std::string& what) {
 std::string loaded(Zygote zygote) {
   auto files = zygote.getFiles();
   if (files.size() == 0) return "nothing";
-  return counted(files.size(), "file") + " to " + libraryName(view(files[files.size() - 1]));
+  return counted(files.size(), "file") + " up to " + libraryName(view(files[files.size() - 1]));
 }
 
 std::string hitRate(schema::BrokerStatus::Reader status) {
@@ -42,20 +44,22 @@ std::string hitRate(schema::BrokerStatus::Reader status) {
 
 std::string zygoteTable(schema::BrokerStatus::Reader status, int64_t now) {
   constexpr auto kRight = Table::Align::kRight;
-  Table table({{"zygote", kRight}, {"GHC"}, {"way"}, {"loaded"}, {"memory", kRight}, {"resident", kRight},
-               {"shared", kRight}, {"forks", kRight}, {"spares", kRight}, {"used", kRight}});
+  Table table({{"zygote", kRight}, {"GHC"}, {"way"}, {"loaded"}, {"memory", kRight},
+               {"resident", kRight}, {"shared", kRight}, {"forks", kRight}, {"spares", kRight},
+               {"idle", kRight}});
   for (Zygote zygote : status.getZygotes()) {
-    std::string used = zygote.getGrowing() ? "growing" : duration(now - zygote.getLastUsed()) + " ago";
+    std::string idle = zygote.getGrowing() ? "growing" : duration(now - zygote.getLastUsed());
     table.add({std::to_string(zygote.getProcessId()), text(zygote.getGhcVersion()),
                std::string(wayName(zygote.getWay())), loaded(zygote),
                megabytes(zygote.getProportionalBytes()), megabytes(zygote.getResidentBytes()),
                megabytes(zygote.getSharedBytes()), std::to_string(zygote.getForks()),
-               std::to_string(zygote.getSpares()), used});
+               std::to_string(zygote.getSpares()), idle});
   }
   return table.text();
 }
 
-std::string sessionTable(schema::BrokerStatus::Reader status, int64_t now, const ProcessState& stateOf) {
+std::string sessionTable(schema::BrokerStatus::Reader status, int64_t now,
+                         const ProcessState& stateOf) {
   constexpr auto kRight = Table::Align::kRight;
   Table table({{"session", kRight}, {"client", kRight}, {"zygote", kRight}, {"age", kRight},
                {"replayed", kRight}, {"state"}});
@@ -97,8 +101,8 @@ std::string asJson(Session session, const ProcessState& stateOf) {
 
 std::string asTable(schema::BrokerStatus::Reader status, int64_t now, const ProcessState& stateOf) {
   std::string report = "Broker " + std::to_string(status.getProcessId()) + " in " +
-                       text(status.getFolder()) + ", for " + duration(now - status.getStarted()) + "\n" +
-                       hitRate(status) + "\n";
+                       text(status.getFolder()) + ", for " + duration(now - status.getStarted()) + "\n";
+  report += hitRate(status) + "\n";
   auto zygotes = status.getZygotes();
   report += counted(zygotes.size(), "zygote") + " with " + megabytes(status.getMemoryUsed()) +
             " of memory, of " + megabytes(status.getMemoryLimit()) + " at most\n";
@@ -115,7 +119,7 @@ std::string asJson(schema::BrokerStatus::Reader status, const ProcessState& stat
                      {"processId", std::to_string(status.getProcessId())},
                      {"started", std::to_string(status.getStarted())},
                      {"folder", jsonString(text(status.getFolder()))},
-                     {"sessionsSoFar", std::to_string(status.getAttaches())},
+                     {"attaches", std::to_string(status.getAttaches())},
                      {"hits", std::to_string(status.getHits())},
                      {"savedNanoseconds", std::to_string(status.getSavedNanoseconds())},
                      {"memoryUsed", std::to_string(status.getMemoryUsed())},
@@ -128,13 +132,17 @@ std::string asJson(schema::BrokerStatus::Reader status, const ProcessState& stat
 std::string noBrokerAsJson() { return jsonObject({{"running", jsonBool(false)}}) + "\n"; }
 
 std::string zygotesInShort(schema::BrokerStatus::Reader status) {
-  auto zygotes = status.getZygotes();
+  std::vector<Zygote> zygotes;
+  for (Zygote zygote : status.getZygotes()) zygotes.push_back(zygote);
+  std::stable_sort(zygotes.begin(), zygotes.end(),
+                   [](Zygote one, Zygote other) { return one.getLastUsed() > other.getLastUsed(); });
   std::string line = counted(zygotes.size(), "zygote");
-  const char* separator = ": ";
-  for (Zygote zygote : zygotes) {
-    line += separator + std::string(wayName(zygote.getWay())) + " with " + loaded(zygote);
-    separator = ", ";
+  size_t shown = std::min(zygotes.size(), kShownInShort);
+  for (size_t i = 0; i < shown; ++i) {
+    std::string way(wayName(zygotes[i].getWay()));
+    line += (i == 0 ? ": " : ", ") + way + " with " + loaded(zygotes[i]);
   }
+  if (shown < zygotes.size()) line += ", and " + std::to_string(zygotes.size() - shown) + " more";
   return line + "\n";
 }
 
@@ -158,7 +166,7 @@ std::string libraryName(std::string_view path) {
   if (package.starts_with("lib")) package.remove_prefix(3);
   if (!package.starts_with("HS")) return std::string(name);
   package.remove_prefix(2);
-  // The version is what follows the first dash before a digit; then come a hash, the way, and the suffix.
+  // The version follows the first dash before a digit; then come a hash, the way, and the suffix.
   size_t dash = package.find('-');
   while (dash != std::string_view::npos && kDigits.find(package[dash + 1]) == std::string_view::npos) {
     dash = package.find('-', dash + 1);

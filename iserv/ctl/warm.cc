@@ -13,8 +13,8 @@
 #include "iserv/ctl/status_report.h"
 #include "iserv/ctl/temporary_folder.h"
 
-// The broker grows zygotes for what sessions have asked for. So warming is compiling: what the user names,
-// or a module that makes GHC load a package.
+// The broker grows zygotes for what sessions have asked for. So warming is compiling: what the user
+// names, or a module that makes GHC load a package.
 
 namespace splicehost::ctl {
 
@@ -61,14 +61,14 @@ Status awaitGrowth() {
   for (;;) {
     Result<std::optional<BrokerStatus>> status = brokerStatus();
     if (!status) return status.error();
-    if (!*status) return Error{"nothing is warm: no broker runs, though one should; `iservctl log` may say why"};
+    if (!*status) return Error{"nothing is warm: no broker runs; `iservctl log` may say why"};
     Clock::time_point now = Clock::now();
     if (growing(***status)) grew = now;
     if (now - grew >= kQuiet) {
       std::fputs(zygotesInShort(***status).c_str(), stdout);
       return Done{};
     }
-    if (now > end) return Error{"zygotes are still growing after " + std::to_string(kGrowthLimit.count()) + " s"};
+    if (now > end) return Error{"zygotes are still growing; `iservctl status` shows them"};
     std::this_thread::sleep_for(kBetweenLooks);
   }
 }
@@ -123,7 +123,8 @@ Status compileFor(ProcessRunner& runner, const Ghc& ghc, const Words& flags, con
   Status written = folder->write("Warm.hs", moduleThatMentions(mention));
   if (!written) return written;
   // In the user's folder, whose package environment holds; but not with modules that may be there.
-  Command command{.words = {ghc.program, "-v0", "-w", "-i", "-tmpdir", folder->path(), "-outputdir", folder->path()},
+  Command command{.words = {ghc.program, "-v0", "-w", "-i", "-tmpdir", folder->path(), "-outputdir",
+                            folder->path()},
                   .folder = {},
                   .limit = kCompileLimit};
   append(command.words, flags);
@@ -133,7 +134,7 @@ Status compileFor(ProcessRunner& runner, const Ghc& ghc, const Words& flags, con
   Finished compiled = runner.run(command);
   if (runner.interrupted()) return Error{"interrupted"};
   if (!compiled.ok()) {
-    return Error{"package " + mention.package + " in the " + way.name + " way: " + compiled.complaint()};
+    return Error{mention.package + " in the " + way.name + " way: " + compiled.complaint()};
   }
   return Done{};
 }
@@ -170,18 +171,19 @@ Result<int> warm(const PackageOptions& options, const Words& command) {
 
 void addWarm(CLI::App& app, int& status, std::vector<std::string> command) {
   auto options = std::make_shared<PackageOptions>();
-  CLI::App* warming = app.add_subcommand("warm", "Have the broker load libraries before they are needed");
+  CLI::App* warming =
+      app.add_subcommand("warm", "Have the broker load libraries before they are needed");
   CLI::Option* ghc = warming->add_option("--ghc", options->ghc, "The GHC, as a path or a name in PATH")
                          ->capture_default_str();
-  CLI::Option* ways = warming->add_option("--way", options->ways, "vanilla (the default), profiled or dynamic")
-                          ->check(CLI::IsMember({"vanilla", "profiled", "dynamic"}))
-                          ->take_all()
-                          ->expected(1);
+  CLI::Option* ways =
+      warming->add_option("--way", options->ways, "vanilla (the default), profiled or dynamic")
+          ->check(CLI::IsMember({"vanilla", "profiled", "dynamic"}))
+          ->allow_extra_args(false);
   CLI::Option* packages = warming->add_option("PACKAGE", options->packages, "What a compile will need");
   warming->footer(
       "Or: iservctl warm -- ghc ARGS...\n"
-      "which runs this command, with the flags that make its GHC use Splicehost, so that the broker loads\n"
-      "what it needs.\n");
+      "which runs this command, with the flags that make its GHC use Splicehost, so that the broker\n"
+      "loads what it needs.\n");
   warming->callback([=, &status] {
     bool named = *ghc || *ways || *packages;
     if (command.empty() && !*packages) throw CLI::RequiredError("PACKAGE or -- ghc ARGS");

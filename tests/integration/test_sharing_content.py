@@ -5,7 +5,7 @@ import shutil
 import unittest
 
 from support import WAYS, expand, for_each
-from test_sharing import GHC_PKG, NEW, OLD, SharingTest
+from test_sharing import GHC_PKG, NEW, OLD, SharingTest, pids
 
 LENS = """
 {-# LANGUAGE TemplateHaskell #-}
@@ -34,9 +34,32 @@ class Moved(SharingTest):
             self.assertEqual(after.hits, before.hits + 1, f"{name}: {before} {after}")
             self.assertEqual(pids(after), pids(before), "zygotes")
             before = after
-        shutil.rmtree(package.folder)
-        self.assert_says(OLD, copy, way)
-        self.assertEqual(self.status().hits, before.hits + 1, "after the first one was removed")
+
+    @for_each(way=WAYS)
+    def test_removed_afterwards(self, way):
+        """A sandbox is made for each action and is gone after it."""
+        package = self.make_package(way)
+        self.copy_source("Uses.hs")
+        for number in range(4):
+            sandbox = package.copy_to(self.workspace.root / f"sandbox{number}")
+            self.assert_says(OLD, sandbox, way)
+            before = self.wait_until_grown()
+            shutil.rmtree(sandbox.folder)
+            self.assertEqual(before.hits, number, before)
+
+    @for_each(way=WAYS)
+    def test_other_dependency(self, way):
+        """A library's copy finds another file beside it than the original does: that one counts."""
+        package = self.make_package(way)
+        self.warm(package, way)
+        copy = package.copy_to(self.workspace.root / "copy")
+        other = self.make_package(way, NEW, "other")
+        replace(copy.dependency, other.dependency)
+        for _ in range(3):
+            done = self.compile(way, *copy.flags, "Uses.hs")
+            self.assertEqual(done.stdout, f"({OLD},{OLD},{NEW})\n", done)
+            self.assert_says(OLD, package, way)
+            self.wait_until_grown(0)
 
     @for_each(way=WAYS)
     def test_lens(self, way):
@@ -78,10 +101,6 @@ class Moved(SharingTest):
 
     def field(self, name):
         return self.workspace.run(GHC_PKG, "field", "lens", name, "--simple-output").stdout.strip()
-
-
-def pids(status):
-    return sorted(zygote.pid for zygote in status.zygotes)
 
 
 # How a file's content is changed, the ways that people and tools have.
@@ -186,8 +205,74 @@ class Rebuilt(SharingTest):
                 done = self.compile(way, *flags, source)
                 self.assertEqual((done.stdout, done.stderr), (says[number % 2], ""),
                                  f"content {number}, compile {attempt}")
-                status = self.wait_until_grown()
+                status = self.wait_until_grown(0)
         self.assertGreater(status.hits, 0, "nothing was shared")
+
+
+PLAIN = """
+module Plain where
+import Foreign.C
+foreign import ccall "plain_value" plainValue :: IO CInt
+"""
+
+USES_PLAIN = """
+{-# LANGUAGE TemplateHaskell #-}
+module UsesPlain where
+import Language.Haskell.TH
+import Plain
+$(runIO (plainValue >>= print) >> pure [])
+"""
+
+
+@expand
+class SearchPaths(SharingTest):
+    """Shared objects that are searched for may be found elsewhere from one day to the next."""
+
+    @for_each(way=WAYS)
+    def test_runpath(self, way):
+        """The dependency of a library appears in an earlier folder, and vanishes again."""
+        package = self.make_package(way)
+        other = self.make_package(way, NEW, "other")
+        self.warm(package, way)
+        earlier = package.library / "first" / package.dependency.name
+        earlier.parent.mkdir()
+        for value in (NEW, OLD, NEW):
+            if value == NEW:
+                shutil.copyfile(other.dependency, earlier)
+            else:
+                earlier.unlink()
+            for _ in range(2):
+                done = self.compile(way, *package.flags, "Uses.hs")
+                self.assertEqual(done.stdout, f"({OLD},{OLD},{value})\n", done)
+                self.wait_until_grown(0)
+
+    @for_each(way=[way for way in WAYS if way.name != "dynamic"])
+    def test_library_path(self, way):
+        """A library that GHC knows only by its name appears in an earlier folder of LD_LIBRARY_PATH.
+
+        In the dynamic way GHC links home modules against it, and so knows where it is.
+        """
+        folders = [self.workspace._folder(name) for name in ("earlier", "later")]
+        self.workspace.env["LD_LIBRARY_PATH"] = ":".join(map(str, folders))
+        self.workspace.write("plain.c", "int plain_value(void) { return VALUE; }\n")
+        self.workspace.write("Plain.hs", PLAIN)
+        self.workspace.write("UsesPlain.hs", USES_PLAIN)
+        self.compile(way, "Plain.hs")
+        self.assert_finds(way, folders[1], OLD)
+        self.assert_finds(way, folders[0], NEW)
+        (folders[0] / "libplain.so").unlink()
+        self.assert_finds(way, folders[1], OLD)
+        self.assertGreater(self.status().hits, 0, "nothing was shared")
+
+    def assert_finds(self, way, folder, value):
+        """Puts a library there, and the compiles find it."""
+        built = self.workspace.run("gcc", "-shared", "-fPIC", f"-DVALUE={value}", "plain.c", "-o",
+                                   folder / "libplain.so")
+        self.assertEqual(built.status, 0, built)
+        for _ in range(3):
+            done = self.compile(way, "UsesPlain.hs", "-lplain")
+            self.assertEqual(done.stdout, f"{value}\n", done)
+            self.wait_until_grown(0)
 
 
 TICKS = """

@@ -107,7 +107,8 @@ class Isolation(SharingTest):
 
     def prepare(self, way):
         self.package = self.make_package(way)
-        self.flags = self.package.flags
+        # So that GHC loads the same for all of the modules, and first of all.
+        self.flags = (*self.package.flags, "-package", "subject")
         self.workspace.write("Witness.hs", WITNESS)
         self.workspace.write("Beside.hs", BESIDE)
         self.way = way

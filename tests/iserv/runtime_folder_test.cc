@@ -88,8 +88,9 @@ TEST_F(RuntimeFolder, IsRefusedIfSomebodyElses) {
             ours() + " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a folder of your own");
   fs::remove(ours());
   ASSERT_EQ(chown(parent_.path().c_str(), 12345, 0), 0);
-  EXPECT_EQ(complaint(), "XDG_RUNTIME_DIR: " + parent_.path().string() +
-                             " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a folder of your own");
+  EXPECT_EQ(complaint(),
+            "XDG_RUNTIME_DIR: " + parent_.path().string() +
+                " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a folder of your own");
   EXPECT_FALSE(fs::exists(ours()));
 }
 
@@ -97,8 +98,8 @@ TEST_F(RuntimeFolder, IsNotMadeWhereOthersCanWrite) {
   std::string parent = parent_.path();
   for (mode_t mode : {0720, 0702, 01777}) {
     ASSERT_EQ(chmod(parent.c_str(), mode), 0);
-    EXPECT_EQ(complaint(), "XDG_RUNTIME_DIR: " + parent +
-                               " is open to other users; run: chmod go-rwx " + parent);
+    EXPECT_EQ(complaint(),
+              "XDG_RUNTIME_DIR: " + parent + " is open to other users; run: chmod go-rwx " + parent);
   }
   ASSERT_EQ(chmod(parent.c_str(), 0755), 0);
   EXPECT_EQ(complaint(), "");

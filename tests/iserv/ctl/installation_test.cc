@@ -18,8 +18,8 @@ class InstallationTest : public testing::Test {
 
   void addVersion(const std::string& version) {
     fs::create_directories(root() + "/ghc-" + version);
-    ASSERT_TRUE(folder_.write("ghc-" + version + "/manifest",
-                              "ghc-version " + version + "\nvanilla 1234\n"));
+    ASSERT_TRUE(
+        folder_.write("ghc-" + version + "/manifest", "ghc-version " + version + "\nvanilla 1234\n"));
   }
 
   TemporaryFolder folder_ = *TemporaryFolder::make();
@@ -50,13 +50,14 @@ TEST_F(InstallationTest, IsEmptyIfItDoesNotExist) {
 
 TEST_F(InstallationTest, GivesTheFlagsForAGhc) {
   addVersion("9.0.2");
-  Result<std::string> flags = flagsFor(Installation(root()), {"ghc", "9.0.2", "/lib"});
+  Result<std::vector<std::string>> flags = flagsFor(Installation(root()), {"ghc", "9.0.2", "/lib"});
   ASSERT_TRUE(flags);
-  EXPECT_EQ(*flags, "-fexternal-interpreter -pgmi " + root() + "/ghc-9.0.2/iserv");
+  EXPECT_EQ(*flags,
+            (std::vector<std::string>{"-fexternal-interpreter", "-pgmi", root() + "/ghc-9.0.2/iserv"}));
 }
 
 TEST_F(InstallationTest, SaysHowToBuildWhatIsMissing) {
-  Result<std::string> flags = flagsFor(Installation(root()), {"/x/ghc", "9.0.2", "/lib"});
+  Result<std::vector<std::string>> flags = flagsFor(Installation(root()), {"/x/ghc", "9.0.2", "/lib"});
   ASSERT_FALSE(flags);
   EXPECT_EQ(flags.error().message, "there are no interpreters for GHC 9.0.2 (/x/ghc); " + root() +
                                        " has no interpreters. To build them: " + root() +
@@ -65,7 +66,7 @@ TEST_F(InstallationTest, SaysHowToBuildWhatIsMissing) {
 
 TEST_F(InstallationTest, SaysWhichGhcsItWorksWith) {
   addVersion("9.0.2");
-  Result<std::string> flags = flagsFor(Installation(root()), {"ghc", "7.0.1", "/lib"});
+  Result<std::vector<std::string>> flags = flagsFor(Installation(root()), {"ghc", "7.0.1", "/lib"});
   ASSERT_FALSE(flags);
   const std::string& message = flags.error().message;
   EXPECT_NE(message.find("has interpreters for GHC 9.0.2"), std::string::npos) << message;

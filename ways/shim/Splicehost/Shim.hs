@@ -13,7 +13,7 @@ import Control.Exception
 import Control.Monad
 import Control.Monad.IO.Class
 import Data.Binary (Binary, get, put)
-import Data.Binary.Get (Decoder (..), runGet, runGetIncremental)
+import Data.Binary.Get (Decoder (..), Get, runGet, runGetIncremental)
 import Data.Binary.Put (Put, runPut)
 import qualified Data.ByteString as B
 import qualified Data.ByteString.Internal as BI
@@ -52,6 +52,7 @@ foreign export ccall splicehost_forked :: IO (StablePtr (IO ()))
 
 foreign import ccall safe splicehost_next :: Ptr CSize -> IO (Ptr Word8)
 foreign import ccall safe splicehost_evaluated :: Int32 -> Ptr Word8 -> CSize -> IO ()
+foreign import ccall unsafe splicehost_warms_up :: IO Int32
 foreign import ccall safe splicehost_prepare_forked :: IO ()
 foreign import ccall safe splicehost_end_forked :: IO ()
 
@@ -71,8 +72,30 @@ splicehost_evaluate_all = mask_ $ do
 
 -- | What a forked process does: there, it is another thread than before.
 splicehost_forked :: IO (StablePtr (IO ()))
-splicehost_forked =
-  newStablePtr (splicehost_prepare_forked >> splicehost_evaluate_all >> splicehost_end_forked)
+splicehost_forked = newStablePtr $ do
+  warm <- splicehost_warms_up
+  when (warm /= 0) warmUp
+  splicehost_prepare_forked
+  splicehost_evaluate_all
+  splicehost_end_forked
+
+-- | Runs what every session runs, so that it is in the processor's and the process's memory: signal
+-- handlers, and the encoding of Template Haskell's syntax. The process is for one session only, which
+-- could do the same.
+warmUp :: IO ()
+warmUp = do
+  catchSignals
+  (_, reference) <- carryOutEncoded (LB.toStrict (runPut (putMessage StartTH)))
+  (_, _) <- carryOutEncoded (LB.toStrict (runPut (putMessage (FreeHValueRefs [runGet get (LB.drop 0 (LB.fromStrict reference))]))))
+  let syntax = runPut (put (replicate 20 (TH.TyConI sample)))
+  _ <- evaluate (LB.length (runPut (put (runGet (get :: Get [TH.Info]) syntax))))
+  return ()
+  where
+    sample = TH.DataD [] a [TH.KindedTV a () TH.StarT] Nothing
+      [ TH.RecC a [(a, TH.Bang TH.NoSourceUnpackedness TH.SourceStrict, TH.AppT (TH.ConT a) (TH.VarT a))]
+      , TH.NormalC a [] ]
+      [TH.DerivClause Nothing [TH.ConT a]]
+    a = TH.mkName "Sample.a"
 
 next :: IO (Maybe B.ByteString)
 next = alloca $ \sizePtr -> do
@@ -85,9 +108,11 @@ next = alloca $ \sizePtr -> do
 -- order with standard error also when it is not a terminal.
 prepare :: IO ()
 prepare = do
-  _ <- installHandler sigINT (Catch interrupt) Nothing
-  _ <- installHandler sigQUIT (Catch interrupt) Nothing
+  catchSignals
   hSetBuffering stdout LineBuffering `catch` \(_ :: IOException) -> return ()
+
+catchSignals :: IO ()
+catchSignals = mapM_ (\signal -> installHandler signal (Catch interrupt) Nothing) [sigINT, sigQUIT]
 
 -- Messages ----------------------------------------------------------------------------------------
 

@@ -1,0 +1,343 @@
+"""Whatever happens to the broker, to a zygote or to a session: every compile ends well.
+
+SPLICEHOST_SHARING_KILLS says how many builds are disturbed by a kill (default 6), and
+SPLICEHOST_SHARING_MODULES how many modules each has (default 12; with 30 kills or more: 60).
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from support import GHC, OURS, WAYS, expand, external, for_each
+from test_sharing import NOBODY, OLD, SharingTest
+
+KILLS = int(os.environ.get("SPLICEHOST_SHARING_KILLS", "6"))
+MODULES = int(os.environ.get("SPLICEHOST_SHARING_MODULES", "60" if KILLS >= 30 else "12"))
+
+VICTIMS = ("broker", "zygote", "session")
+
+# Splices that depend on each other and take some time, so that a kill meets one.
+MODULE = """
+{-# LANGUAGE TemplateHaskell #-}
+module M{number} where
+import Control.Concurrent
+import Language.Haskell.TH
+import Language.Haskell.TH.Syntax
+import Subject
+$(putQ ({number} :: Int) >> pure [])
+value{number} :: (Int, Int)
+value{number} = $(do
+  Just n <- getQ
+  calls <- runIO (threadDelay 30000 >> bump)
+  lift (n * length [1 .. 20000 :: Int] + haskellValue, calls))
+$(do
+  Just n <- getQ
+  runIO (threadDelay 20000)
+  names <- mapM (\\i -> newName ("helper" ++ show i)) [1 .. n :: Int]
+  concat <$> mapM (\\name -> sequence
+    [sigD name [t|Int -> Int|], funD name [clause [] (normalB [|(+ n)|]) []]]) names)
+"""
+
+
+class Build:
+    """A build of many modules, two compilers at a time, as make would do it."""
+
+    def __init__(self, test, way, package):
+        self.test, self.way, self.package = test, way, package
+        self.folder = test.workspace.cwd
+        self.sources = [test.workspace.write(f"M{n}.hs", MODULE.replace("{number}", str(n)))
+                        for n in range(1, MODULES + 1)]
+        self.done = 0
+
+    def run(self):
+        """Builds all; returns {name: bytes} of what was made. A compile that fails is an error."""
+        for name in self.products():
+            (self.folder / name).unlink()
+        self.done = 0
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for finished in pool.map(self.compile, self.sources):
+                self.test.assertEqual(finished.status, 0, finished)
+                self.test.assertEqual(finished.stdout, "", finished)
+        return self.products()
+
+    def compile(self, source):
+        finished = self.test.compile(self.way, *self.package.flags, source, status=None, timeout=60)
+        self.done += 1
+        return finished
+
+    def products(self):
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()
+                if path.suffix[1:].endswith(("o", "hi"))}
+
+    @property
+    def is_over(self):
+        return self.done == len(self.sources)
+
+
+class FaultTest(SharingTest):
+    def prepare(self, way):
+        """A build, and what comes of it if nobody disturbs it."""
+        package = self.make_package(way)
+        self.warm(package, way)
+        build = Build(self, way, package)
+        started = time.monotonic()
+        undisturbed = build.run()
+        self.seconds = time.monotonic() - started
+        self.assertEqual(len(undisturbed), 2 * MODULES)
+        return build, undisturbed
+
+    def disturb(self, build, undisturbed, what):
+        """Builds while `what` is going on in a thread; the products must be the same."""
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            going_on = pool.submit(what)
+            products = build.run()
+            result = going_on.result(60)
+        different = [name for name in undisturbed if products.get(name) != undisturbed[name]]
+        self.assertFalse(different, f"made otherwise while disturbed by {what}")
+        return result
+
+    def victims(self, kind):
+        """Process ids of the broker, of zygotes or of sessions."""
+        if kind == "broker":
+            return self.brokers()
+        status = self.try_status()
+        if not status:
+            return []
+        return [one.pid for one in (status.zygotes if kind == "zygote" else status.sessions)]
+
+    def try_status(self):
+        """The status, while the broker may die at any time."""
+        try:
+            return self.status()
+        except (AssertionError, ValueError):
+            return None
+
+
+@expand
+class Kills(FaultTest):
+    @for_each(victim=VICTIMS)
+    def test_kill(self, victim):
+        """kill -9 at a random moment of a build; the ways take turns."""
+        moments = random.Random(victim)
+        wanted = -(-KILLS // len(VICTIMS))
+        for number, way in enumerate(WAYS):
+            share = len(range(number, wanted, len(WAYS)))
+            if share:
+                with self.subTest(way.name):
+                    self.kill_in_builds(victim, way, share, moments)
+
+    def kill_in_builds(self, victim, way, wanted, moments):
+        build, undisturbed = self.prepare(way)
+        for _ in range(10 * wanted):
+            delay = moments.uniform(0, self.seconds)
+            wanted -= self.disturb(build, undisturbed, lambda: self.kill_after(delay, build, victim))
+            if not wanted:
+                return
+        self.fail(f"builds were mostly over before a {victim} could be killed")
+
+    def kill_after(self, delay, build, victim):
+        """Kills one as soon as there is one after the delay; False if the build was over before."""
+        time.sleep(delay)
+        while not build.is_over:
+            pids = self.victims(victim)
+            if pids:
+                try:
+                    os.kill(random.choice(pids), signal.SIGKILL)
+                    return True
+                except ProcessLookupError:
+                    continue
+            time.sleep(0.002)
+        return False
+
+    @for_each(way=WAYS)
+    def test_many_kills(self, way):
+        """Something is killed ten times a second, all through a build."""
+        build, undisturbed = self.prepare(way)
+        self.assertGreater(self.disturb(build, undisturbed, lambda: self.kill_again_and_again(build)), 5)
+
+    def kill_again_and_again(self, build):
+        choices = random.Random(1)
+        killed = 0
+        while not build.is_over:
+            killed += self.kill_after(choices.uniform(0, 0.2), build, choices.choice(VICTIMS))
+        return killed
+
+    @for_each(way=WAYS)
+    def test_all_is_as_before(self, way):
+        """After a broker's violent end the next compile starts another, and sharing goes on."""
+        package = self.make_package(way)
+        self.warm(package, way)
+        first = self.status()
+        os.kill(first.pid, signal.SIGKILL)
+        zygotes = [zygote.pid for zygote in first.zygotes]
+        self.wait_for(lambda: not set(zygotes) & set(self.living()), "zygotes end with their broker", 2)
+        self.warm(package, way)
+        self.assertNotEqual(self.status().pid, first.pid)
+
+
+@expand
+class Stopped(FaultTest):
+    """A broker or a zygote that does nothing any more does not hold up a compile."""
+
+    @for_each(victim=("broker", "zygote"))
+    @for_each(way=WAYS)
+    def test_before_a_compile(self, victim, way):
+        package = self.make_package(way)
+        self.warm(package, way)
+        pids = self.victims(victim)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        started = time.monotonic()
+        done = self.compile(way, *package.flags, "Uses.hs", timeout=30)
+        seconds = time.monotonic() - started
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        self.assertEqual(done.stdout, f"({OLD},{OLD},{OLD})\n")
+        self.assertLess(seconds, 10, done)
+        self.assert_says(OLD, package, way, "when it goes on")
+
+    @for_each(victim=("broker", "zygote"))
+    @for_each(way=WAYS)
+    def test_during_a_build(self, victim, way):
+        build, undisturbed = self.prepare(way)
+        stopped = self.disturb(build, undisturbed, lambda: self.stop_in_the_middle(build, victim))
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        self.assertTrue(stopped, f"there was no {victim}")
+
+    def stop_in_the_middle(self, build, victim):
+        self.wait_for(lambda: build.done >= MODULES // 3, "a third is done")
+        pids = self.victims(victim)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        return pids
+
+    def _stop_sharing(self):
+        for pid, process in self.living().items():
+            if process.state == "T":
+                os.kill(pid, signal.SIGCONT)
+        super()._stop_sharing()
+
+
+class NoBroker(SharingTest):
+    """Where there can be no broker, a compile has an interpreter of its own, and one warning."""
+
+    def assert_direct(self, way, package, prefix=(), warnings=1):
+        self.copy_source("Uses.hs")
+        done = self.workspace.run(*prefix, GHC, *external(OURS), "-v0", "-fforce-recomp", "-c", *way.flags,
+                                  *package.flags, "Uses.hs")
+        self.assertEqual((done.status, done.stdout), (0, f"({OLD},{OLD},{OLD})\n"), done)
+        lines = done.stderr.splitlines()
+        self.assertEqual(len(lines), warnings, done)
+        self.assertFalse(self.brokers(), done)
+        return done
+
+    def need_root(self):
+        if os.getuid() != 0:
+            self.skipTest("only root can do this")
+
+    def drop_privileges(self):
+        """Gives everything to another user; returns the beginning of a command that runs as that one."""
+        for path in [self.workspace.root, *self.workspace.root.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
+        return ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+
+
+@expand
+class FullDisk(NoBroker):
+    def mount(self, options):
+        """A small file system in place of the runtime folder."""
+        self.need_root()
+        folder = self.workspace.runtime
+        done = self.workspace.run("mount", "-t", "tmpfs", "-o", options, "none", folder)
+        if done.status:
+            self.skipTest(f"mounting is not possible here: {done.stderr.strip()}")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", folder], check=True)
+
+    def fill(self):
+        """Fills the file system with one file."""
+        with self.assertRaises(OSError):
+            with open(self.workspace.runtime / "filler", "wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+
+    @for_each(way=WAYS)
+    def test_no_file_can_be_made(self, way):
+        package = self.make_package(way)
+        self.mount("size=64k,nr_inodes=2,mode=700")
+        self.fill()
+        self.assert_direct(way, package)
+
+    @for_each(way=WAYS)
+    def test_no_file_can_be_made_in_the_folder(self, way):
+        package = self.make_package(way)
+        self.mount("size=64k,nr_inodes=3,mode=700")
+        (self.workspace.runtime / "splicehost").mkdir(mode=0o700)
+        self.fill()
+        self.assert_direct(way, package)
+
+    @for_each(way=WAYS)
+    def test_no_byte_can_be_written(self, way):
+        """Sockets need none: sharing may work or not, but there is one warning at most."""
+        package = self.make_package(way)
+        self.mount("size=64k,mode=700")
+        self.fill()
+        self.copy_source("Uses.hs")
+        for _ in range(3):
+            done = self.compile(way, *package.flags, "Uses.hs")
+            self.assertEqual(done.stdout, f"({OLD},{OLD},{OLD})\n", done)
+            self.assertLessEqual(len(done.stderr.splitlines()), 1, done)
+
+
+@expand
+class Unwritable(NoBroker):
+    @for_each(way=WAYS)
+    def test_folder(self, way):
+        """The runtime folder cannot be written to."""
+        self.need_root()
+        package = self.make_package(way)
+        self.copy_source("Uses.hs")
+        prefix = self.drop_privileges()
+        self.workspace.runtime.chmod(0o500)
+        done = self.assert_direct(way, package, prefix)
+        self.assertIn(str(self.workspace.runtime), done.stderr)
+
+    @for_each(way=WAYS)
+    def test_our_folder(self, way):
+        """The folder in it cannot be written to."""
+        self.need_root()
+        package = self.make_package(way)
+        self.copy_source("Uses.hs")
+        (self.workspace.runtime / "splicehost").mkdir(mode=0o500)
+        self.assert_direct(way, package, self.drop_privileges())
+
+    @for_each(way=WAYS)
+    def test_file_in_the_way(self, way):
+        package = self.make_package(way)
+        (self.workspace.runtime / "splicehost").write_text("a file\n")
+        self.assert_direct(way, package)
+
+    @for_each(way=WAYS)
+    def test_no_broker_program(self, way):
+        """The broker's program is missing: an incomplete installation."""
+        package = self.make_package(way)
+        build = pathlib.Path(OURS).parent
+        copy = self.workspace.root / "copy" / build.name
+        copy.mkdir(parents=True)
+        for file in build.iterdir():
+            if file.is_file():
+                os.link(file, copy / file.name) if file.name.startswith("iserv") else (
+                    copy / file.name).symlink_to(file)
+        self.copy_source("Uses.hs")
+        done = self.workspace.ghc(copy / "iserv", "-v0", "-c", *way.flags, *package.flags, "Uses.hs")
+        self.assertEqual((done.status, done.stdout), (0, f"({OLD},{OLD},{OLD})\n"), done)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,141 @@
+// Stands for an interpreter in the tests of the broker: takes a zygote's orders and loads nothing.
+//
+// A file whose content is "bad" cannot be loaded, and one whose content is "deadly" ends the process. If
+// there is a file <file>.needs, its content names a dependency. Symbols exist if they begin with a letter.
+// A session tells its client on its socket, in one line, what it has loaded and what it had to do itself;
+// then it does what it is told there: "exit 7" or "kill 9". When its client hangs up it ends.
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "iserv/broker/load_trie.h"
+#include "protocol/packet_socket.h"
+
+namespace splicehost::broker {
+namespace {
+
+std::string contentOf(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+class FakeZygote {
+ public:
+  explicit FakeZygote(int fd) : socket_(kj::AutoCloseFd(fd)) {}
+
+  [[noreturn]] void run() {
+    sendReady();
+    for (;;) {
+      pollfd fd = {socket_.fd(), POLLIN, 0};
+      if (poll(&fd, 1, 1) == 0) {
+        reportEnded();
+        continue;
+      }
+      auto packet = socket_.receive<schema::ToZygote>();
+      if (!packet || !*packet) _exit(0);
+      handle(**packet);
+    }
+  }
+
+ private:
+  void handle(PacketSocket::Packet& packet) {
+    auto order = packet.root<schema::ToZygote>();
+    capnp::MallocMessageBuilder message;
+    auto answer = message.initRoot<schema::FromZygote>();
+    if (order.isBecome()) become(order.getBecome(), packet);
+    if (order.isLoad()) load(readOperation(order.getLoad()), answer.initLoaded());
+    if (order.isLookUp()) {
+      uint32_t found = 0;
+      for (auto symbol : order.getLookUp()) found += isalpha(symbol[0]) ? 1 : 0;
+      linked_ += found;
+      answer.setLookedUp(found);
+    }
+    if (order.isFork()) {
+      pid_t child = fork();
+      if (child == 0) {
+        socket_ = PacketSocket(kj::mv(packet.fds.at(0)));
+        return sendReady();
+      }
+      answer.setForked(static_cast<uint32_t>(child));
+    }
+    send(message);
+  }
+
+  void load(const Operation& operation, schema::Loaded::Builder answer) {
+    std::string content = operation.hasPath() ? contentOf(operation.file) : "";
+    if (content == "deadly") abort();
+    auto digest = linker::digestFile(operation.file);
+    if (content == "bad" || (operation.hasPath() && !digest)) return answer.setFailed("it is bad");
+    auto done = answer.initDone();
+    done.setNanoseconds(1000);
+    ++loaded_;
+    if (!operation.hasPath()) return;
+    auto stamp = *linker::stampOf(operation.file);
+    done.setSha256({digest->bytes.data(), digest->bytes.size()});
+    writeStamp(stamp, done.initStamp());
+    done.setSettled(linker::hasSettled(stamp, linker::systemClock()));
+    std::string dependency = contentOf(operation.file + ".needs");
+    if (dependency.empty()) return;
+    auto list = done.initDependencies(1);
+    list[0].setPath(toData(dependency));
+    writeStamp(*linker::stampOf(dependency), list[0].initStamp());
+  }
+
+  [[noreturn]] void become(schema::Become::Reader order, PacketSocket::Packet& packet) {
+    kj::AutoCloseFd client = kj::mv(packet.fds.at(0));
+    socket_ = PacketSocket(kj::AutoCloseFd());
+    dprintf(client.get(), "loaded %u replayed %u linked %u\n", loaded_, order.getReplay().size(), linked_);
+    char command[16] = {};
+    int number = 0;
+    if (read(client.get(), command, sizeof command - 1) <= 0) _exit(0);
+    if (sscanf(command, "exit %d", &number) == 1) _exit(number);
+    if (sscanf(command, "kill %d", &number) == 1) kill(getpid(), number);
+    _exit(1);
+  }
+
+  void reportEnded() {
+    int status = 0;
+    for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
+      capnp::MallocMessageBuilder message;
+      auto report = message.initRoot<schema::FromZygote>().initChildEnded();
+      report.setProcessId(static_cast<uint32_t>(child));
+      report.initEnded().setStatus(WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+      report.getEnded().setSignal(WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+      send(message);
+    }
+  }
+
+  void sendReady() {
+    capnp::MallocMessageBuilder message;
+    message.initRoot<schema::FromZygote>().setReady(static_cast<uint32_t>(getpid()));
+    send(message);
+  }
+
+  void send(capnp::MessageBuilder& message) {
+    if (!socket_.send(message)) _exit(0);
+  }
+
+  PacketSocket socket_;
+  unsigned loaded_ = 0;
+  unsigned linked_ = 0;
+};
+
+}  // namespace
+}  // namespace splicehost::broker
+
+int main(int argc, char* argv[]) {
+  if (argc != 3 || strcmp(argv[1], "--zygote") != 0) return 2;
+  splicehost::broker::FakeZygote(atoi(argv[2])).run();
+}
