@@ -271,6 +271,7 @@ bool SharedInterpreter::follow(const Operation& operation) {
   for (uint32_t child : records_->nodes[node_].getChildren()) {
     auto node = records_->nodes[child];
     if (node.getOperation().getKind() != operation.kind) continue;
+    if (node.getBound() && view(node.getOperation().getFile()) != operation.path) continue;
     bool same = hasFile ? hasStampOf(node, status)
                         : view(node.getOperation().getFile()) == operation.path;
     if (same) {

@@ -2,6 +2,7 @@
 //
 #include "iserv/zygote.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
 #include <poll.h>
@@ -14,6 +15,8 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -55,6 +58,40 @@ void setStamp(schema::FileStamp::Builder builder, const linker::FileStamp& stamp
   builder.setSize(stamp.size);
   builder.setModified(stamp.mtimeNs);
   builder.setChanged(stamp.ctimeNs);
+}
+
+void setFiles(capnp::List<schema::LoadedFile::MappedFile>::Builder list,
+              const std::map<std::string, linker::FileStamp>& files) {
+  uint32_t i = 0;
+  for (const auto& [path, stamp] : files) {
+    list[i].setPath(toData(path));
+    setStamp(list[i++].initStamp(), stamp);
+  }
+}
+
+// The folders in which the system's linker searches for what a loaded shared object needs, and would search
+// for it. With the subfolders for kinds of processors that exist there.
+std::set<std::string> searchPath(const std::string& path) {
+  std::set<std::string> folders;
+  void* object = dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  Dl_serinfo size;
+  if (object == nullptr || dlinfo(object, RTLD_DI_SERINFOSIZE, &size) != 0) return folders;
+  std::vector<char> memory(size.dls_size);
+  auto* information = reinterpret_cast<Dl_serinfo*>(memory.data());
+  if (dlinfo(object, RTLD_DI_SERINFOSIZE, information) == 0 &&
+      dlinfo(object, RTLD_DI_SERINFO, information) == 0) {
+    for (unsigned i = 0; i < information->dls_cnt; ++i) {
+      std::string folder = information->dls_serpath[i].dls_name;
+      folders.insert(folder);
+      folders.insert(folder + "/glibc-hwcaps");
+      std::error_code none;
+      for (const auto& entry : std::filesystem::directory_iterator(folder + "/glibc-hwcaps", none)) {
+        folders.insert(entry.path());
+      }
+    }
+  }
+  dlclose(object);
+  return folders;
 }
 
 bool isThinArchive(const std::string& path) {
@@ -219,17 +256,21 @@ void Zygote::load(schema::LoadOperation::Reader operation, schema::Loaded::Build
   done.setNanoseconds(now() - start);
   if (hasFile) watched.describe(done);
 
-  std::vector<std::pair<std::string, linker::FileStamp>> dependencies;
+  std::map<std::string, linker::FileStamp> dependencies, folders;
   for (const std::string& path : sharedObjects()) {
-    if (before.contains(path) || path == file) continue;
+    if (before.contains(path)) continue;
+    for (const std::string& folder : searchPath(path)) {
+      // Where it depends on the working directory it is not the same for another client.
+      if (!folder.starts_with('/')) return loaded.setFailed("shared objects are searched for in " + folder);
+      folders[folder] = linker::folderStampOf(folder);
+    }
     auto stamp = linker::stampOf(path);
-    if (stamp) dependencies.emplace_back(path, *stamp);
+    if (stamp && path != file) dependencies[path] = *stamp;
   }
-  auto list = done.initDependencies(static_cast<uint32_t>(dependencies.size()));
-  for (uint32_t i = 0; i < dependencies.size(); ++i) {
-    list[i].setPath(toData(dependencies[i].first));
-    setStamp(list[i].initStamp(), dependencies[i].second);
-  }
+  // A shared object that needs nothing new, and has a path, is not searched for.
+  if (dependencies.empty()) return;
+  setFiles(done.initDependencies(static_cast<uint32_t>(dependencies.size())), dependencies);
+  setFiles(done.initSearched(static_cast<uint32_t>(folders.size())), folders);
 }
 
 Status Zygote::perform(schema::LoadKind kind, const std::string& file) {

@@ -126,6 +126,18 @@ Result<FileStamp> stampOf(int fd) {
   return stampFrom(status);
 }
 
+FileStamp folderStampOf(const std::string& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) return {};
+  FileStamp stamp;
+  stamp.device = status.st_dev;
+  stamp.inode = status.st_ino;
+  stamp.size = static_cast<std::uint64_t>(status.st_size);
+  stamp.mtimeNs = nanoseconds(status.st_mtim);
+  stamp.ctimeNs = nanoseconds(status.st_ctim);
+  return stamp;
+}
+
 Result<ContentDigest> digestFile(const std::string& path) {
   Result<Descriptor> file = openForReading(path);
   if (!file) return file.error();

@@ -54,6 +54,9 @@ struct FileStamp {
 Result<FileStamp> stampOf(const std::string& path);
 Result<FileStamp> stampOf(int fd);
 
+// The stamp of a folder, which changes when a name appears in it or goes; zeros if there is no such folder.
+FileStamp folderStampOf(const std::string& path);
+
 // Nanoseconds since 1970.
 std::int64_t systemClock();
 

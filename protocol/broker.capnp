@@ -74,6 +74,9 @@ struct Trie {
     # can have the same (linker/content_identity.h).
     children @4 :List(UInt32);
     # Positions in `nodes`.
+    bound @5 :Bool;
+    # The operation's result depends on where the file is, since the loader had to search for what a shared
+    # object needs; so it stands for this path only.
   }
 }
 
@@ -327,6 +330,9 @@ struct LoadedFile {
   # How long the loading took.
   dependencies @4 :List(MappedFile);
   # Other files that came into the process by it: the shared objects that a shared object needs.
+  searched @5 :List(MappedFile);
+  # The folders, existing or not (all zeros), in which the loader may have searched for `dependencies` or for
+  # the file itself. A file that appears in one may be found instead.
   struct MappedFile {
     path @0 :Data;
     # As the loader found it.

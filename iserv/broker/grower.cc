@@ -132,9 +132,12 @@ void Grower::loaded(Result<DoneOperation> result) {
   Growth& growth = *current_;
   ++growth.done;
   auto depth = static_cast<uint32_t>(growth.done);
-  if (result->digest) growth.mappings.push_back({result->operation.file, result->stamp, depth, false});
+  if (result->digest) growth.mappings.push_back({result->operation.file, result->stamp, depth, Mapping::Kind::kFile});
   for (const MappedFile& file : result->dependencies) {
-    growth.mappings.push_back({file.path, file.stamp, depth, true});
+    growth.mappings.push_back({file.path, file.stamp, depth, Mapping::Kind::kDependency});
+  }
+  for (const MappedFile& folder : result->searched) {
+    growth.mappings.push_back({folder.path, folder.stamp, depth, Mapping::Kind::kFolder});
   }
   growth.loaded.push_back(std::move(*result));
   loadNext();

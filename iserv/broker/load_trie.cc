@@ -23,7 +23,7 @@ Match match(const LoadTrie::Node& node, const AskedOperation& asked) {
   if (!asked.operation.hasPath()) {
     return node.operation.file == asked.operation.file ? Match::kYes : Match::kNo;
   }
-  if (!node.digest) return Match::kNo;
+  if (!node.digest || (node.bound && node.operation.file != asked.operation.file)) return Match::kNo;
   if (asked.digest) return *asked.digest == *node.digest ? Match::kYes : Match::kNo;
   if (!asked.stamp || asked.stamp->size != node.size) return Match::kNo;
   bool known = std::ranges::find(node.stamps, *asked.stamp) != node.stamps.end();
@@ -32,7 +32,8 @@ Match match(const LoadTrie::Node& node, const AskedOperation& asked) {
 
 bool isSame(const LoadTrie::Node& node, const DoneOperation& done) {
   if (node.operation.kind != done.operation.kind || node.digest != done.digest) return false;
-  return done.digest || node.operation.file == done.operation.file;
+  bool byContent = done.digest && !node.bound && !done.isBound();
+  return byContent || node.operation.file == done.operation.file;
 }
 
 }  // namespace
@@ -88,6 +89,7 @@ LoadTrie::Node& LoadTrie::add(Node& from, std::span<const DoneOperation> operati
       node->digest = done.digest;
       node->size = done.stamp.size;
       node->nanoseconds = done.nanoseconds;
+      node->bound = done.isBound();
       nodes_[node->id] = node.get();
       at->children.push_back(std::move(node));
       same = at->children.end() - 1;
@@ -159,6 +161,7 @@ void LoadTrie::write(schema::Trie::Builder trie) const {
     if (node.digest) builder.setSha256({node.digest->bytes.data(), node.digest->bytes.size()});
     auto stamps = builder.initStamps(static_cast<uint32_t>(node.stamps.size()));
     for (uint32_t j = 0; j < stamps.size(); ++j) writeStamp(node.stamps[j], stamps[j]);
+    builder.setBound(node.bound);
     auto children = builder.initChildren(static_cast<uint32_t>(node.children.size()));
     for (uint32_t j = 0; j < children.size(); ++j) children.set(j, next++);
   }

@@ -56,6 +56,10 @@ struct DoneOperation {
   bool settled = false;                 // whether the stamp stands for the content for ever
   uint64_t nanoseconds = 0;             // how long it took
   std::vector<MappedFile> dependencies = {};
+  std::vector<MappedFile> searched = {};  // folders
+
+  // Whether the same file at another path might have another result.
+  bool isBound() const { return !dependencies.empty(); }
 };
 
 class LoadTrie {
@@ -69,6 +73,7 @@ class LoadTrie {
     uint64_t size = 0;  // of the file
     std::vector<FileStamp> stamps;
     uint64_t nanoseconds = 0;
+    bool bound = false;  // stands for the operation's own path only
     std::vector<std::unique_ptr<Node>> children;
 
     // For whoever keeps zygotes: whether there is one here.

@@ -32,11 +32,15 @@ bool isBelow(const LoadTrie::Node* node, const LoadTrie::Node* ancestor) {
 // another one does no harm: the mapping is of the old one. One that was written to has changed in memory.
 std::optional<uint32_t> firstChanged(const Zygote& zygote) {
   for (const Mapping& mapping : zygote.mappings) {
+    if (mapping.kind == Mapping::Kind::kFolder) {
+      if (linker::folderStampOf(mapping.path) != mapping.stamp) return mapping.depth;
+      continue;
+    }
     Result<FileStamp> now = linker::stampOf(mapping.path);
     if (now && *now == mapping.stamp) continue;
     bool same = now && now->device == mapping.stamp.device && now->inode == mapping.stamp.inode;
     // What a name stands for is the client's to know, but not for files that only the loader knows.
-    if (same || mapping.isDependency) return mapping.depth;
+    if (same || mapping.kind == Mapping::Kind::kDependency) return mapping.depth;
   }
   return std::nullopt;
 }

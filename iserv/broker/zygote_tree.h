@@ -46,12 +46,17 @@ struct SessionOrder {
   uint64_t since = 0;              // when it began to wait
 };
 
-// A file whose content a zygote has in its memory.
+// What a zygote's memory depends on: a file that it has mapped, or a folder.
 struct Mapping {
+  enum class Kind {
+    kFile,        // an operation's own
+    kDependency,  // a shared object that the operation's needs
+    kFolder,      // where the loader has searched for it
+  };
   std::string path;
   FileStamp stamp;
-  uint32_t depth;     // of the operation that brought it
-  bool isDependency;  // not the operation's file, but a shared object that this one needs
+  uint32_t depth;  // of the operation that brought it
+  Kind kind;
 };
 
 struct Zygote {

@@ -32,16 +32,13 @@ class Condition:
 
 
 CONDITIONS = (
-    Condition("plain", "", 'calls of bump: 1\n'),
+    Condition("plain", "", 'calls of bump: 1'),
     Condition("input", "", 'input: "one\\\\ntwo"', "one\ntwo"),
     Condition("input_file", "echo from a file > input; exec < input;", 'input: "from a file'),
     Condition("output_file", "exec > output;", "streams: .*pipe.*output.*pipe"),
     Condition("output_files", "exec > output 2> complaints;", 'output.*complaints'),
     Condition("appending", "echo before > output; exec >> output 2>&1;", 'output.*output'),
     Condition("no_input", "exec <&-;", "input: failed"),
-    Condition("no_output", "exec >&-;", "speaking: failed"),
-    Condition("no_error_output", "exec 2>&-;", "complaining: failed"),
-    Condition("no_streams", "exec <&- >&- 2>&-;", "speaking: failed"),
     Condition("environment", "export SUBJECT='a  b' EMPTY= LINES2='a\nb'; export LATIN=$(printf '\\344');"
               " unset TERM;", r"SUBJECT.,.a  b"),
     Condition("large_environment", "export LARGE=$(head -c 120000 /dev/zero | tr '\\0' x);", "LARGE.,.xxxx"),
@@ -53,9 +50,9 @@ CONDITIONS = (
     Condition("more_open_files", "ulimit -S -n 12000;", r'open files: \("12000"'),
     Condition("locale_c", "export LC_ALL=C LANG=C;", "ANSI_X3.4-1968|ASCII"),
     Condition("no_locale", "unset LC_ALL LANG;", "ANSI_X3.4-1968|ASCII"),
-    Condition("nohup", "trap '' HUP;", r'SigIgn:\\t\w+[13579bdf]"'),
-    Condition("background", "trap '' INT QUIT;", r'SigIgn:\\t\w+[67ef]"'),
-    Condition("blocked_signal", "set -- env --block-signal=USR1 --ignore-signal=USR2 \"$@\";",
+    # Not SIGHUP and SIGINT, for which GHC has handlers of its own.
+    Condition("ignored_signals", "trap '' USR1 USR2 PIPE;", r'SigIgn:\\t\w+a00"'),
+    Condition("blocked_signal", "set -- env --block-signal=USR1 \"$@\";",
               r"SigBlk:\\t\w+2\w\w"),
     Condition("nice", "set -- nice -n 7 \"$@\";", "niceness: "),
     Condition("one_processor", "set -- taskset -c 1 \"$@\";", r"Cpus_allowed_list:\\t1"),
@@ -72,10 +69,11 @@ class Surroundings(SharingTest):
         for condition in CONDITIONS:
             with self.subTest(condition.name):
                 directly = self.compile_in(condition, way, share="off")
-                self.assertRegex(directly[0], condition.pattern)
+                self.assertRegex("\n".join(directly[0]), condition.pattern)
                 before = self.status()
                 shared = self.compile_in(condition, way, share="on")
-                self.assertEqual(directly, shared)
+                for one, other in zip(directly, shared, strict=True):
+                    self.assertEqual(one, other)
                 self.assertEqual(self.status().attaches, before.attaches + 1, "not shared")
 
     def prepare(self, way):
@@ -92,7 +90,7 @@ class Surroundings(SharingTest):
         command = (GHC, *external(OURS), "-v0", "-c", *way.flags, *self.package.flags, "Reports.hs")
         self.workspace.env["ISERV_SHARE"] = share
         done = self.workspace.run("sh", "-c", f'{condition.shell}\n exec "$@"', "sh", *command,
-                                  stdin=condition.stdin)
+                                  stdin=condition.stdin, timeout=20)
         report = "".join(path.read_text() for path in self.workspace.cwd.rglob("facts.txt"))
         written = {name: (self.workspace.cwd / name).read_bytes() for name in ("output", "complaints")
                    if (self.workspace.cwd / name).exists()}
@@ -100,7 +98,8 @@ class Surroundings(SharingTest):
             path = self.workspace.cwd / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         report = report.replace(f'("ISERV_SHARE","{share}")', "")
-        return (re.sub(r"pipe:\[\d+\]", "pipe", report), done.stdout, done.stderr, done.status, written)
+        report = re.sub(r"pipe:\[\d+\]", "pipe", report).splitlines()
+        return (report, done.stdout, done.stderr, done.status, written)
 
     def files(self):
         return os.listdir(self.workspace.cwd)
@@ -138,22 +137,11 @@ class Interrupts(SharingTest):
         self.assertNotEqual(spinning.wait(2), 0)
         self.assert_ended(session)
 
-    @for_each(way=WAYS)
-    def test_is_an_exception(self, way):
-        """The splice sees ^C as the exception UserInterrupt, and may clean up."""
-        spinning, session = self.spin("waiting", way, "(ACTION) `catch` \\e -> "
-                                      "writeFile \"saw\" (show (e :: AsyncException)) >> throwIO e")
-        os.killpg(spinning.pid, signal.SIGINT)
-        spinning.wait(2)
-        self.assert_ended(session)
-        self.assertEqual((self.workspace.cwd / "saw").read_text(), "user interrupt")
-
-    def spin(self, action, way, around="ACTION"):
+    def spin(self, action, way):
         """Starts a compilation and waits until its splice is running: (GHC, the session's pid)."""
         package = self.make_package(way)
         self.warm(package, way)
-        splice = around.replace("ACTION", SPINNING[action])
-        self.workspace.write("Spins.hs", SPINS.replace("ACTION", splice))
+        self.workspace.write("Spins.hs", SPINS.replace("ACTION", SPINNING[action]))
         process = self.start_compile(way, *package.flags, "Spins.hs", stdout=subprocess.DEVNULL,
                                      stderr=subprocess.DEVNULL)
         self.wait_for_file("spinning", process)

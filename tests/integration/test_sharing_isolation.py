@@ -75,15 +75,26 @@ DEEDS = (
 
 @expand
 class Isolation(SharingTest):
-    @for_each(deed=DEEDS)
+    """One zygote serves witnesses and culprits; what the witnesses see is what they see in direct mode."""
+
     @for_each(way=WAYS)
-    def test(self, deed, way):
-        self.prepare(way)
+    def test(self, way):
+        package = self.make_package(way)
+        # So that GHC loads the same for all of the modules, and first of all.
+        self.flags = (*package.flags, "-package", "subject")
+        self.workspace.write("Witness.hs", WITNESS)
+        self.workspace.write("Beside.hs", BESIDE)
         facts = self.facts_of_witness(way, direct=True)
+        for _ in range(2):
+            self.assertEqual(self.facts_of_witness(way), facts, "before")
+            self.wait_until_grown()
+        for deed in DEEDS:
+            with self.subTest(deed.name):
+                self.check(deed, way, facts)
+
+    def check(self, deed, way, facts):
         culprit = CULPRIT.replace("ACTION", deed.action).replace("FOLDER", str(self.workspace.cwd))
         self.workspace.write("Culprit.hs", culprit)
-        self.share()
-        self.assertEqual(self.facts_of_witness(way), facts, "before")
         beside = self.start_beside(way)
         before = self.status()
 
@@ -94,30 +105,19 @@ class Isolation(SharingTest):
             self.assertEqual(self.facts_of_witness(way), facts, "beside, started after")
             self.workspace.write("culprit goes on", "")
         said = culprit.communicate(timeout=30)
-        shared = (culprit.returncode, said[0])
         self.assertEqual(self.facts_of_witness(way), facts, "after")
         self.workspace.write("beside goes on", "")
         self.assertEqual(beside.wait(30), 0)
         self.assertEqual(self.read("beside.txt"), facts, "beside, started before")
 
         after = self.wait_for_no_session()
-        self.assertEqual(after.attaches, before.attaches + (3 if deed.survives else 2), "not shared")
-        self.assertEqual(after.hits - before.hits, after.attaches - before.attaches)
-        self.assertEqual(self.culprit_alone(way, deed), shared, f"what GHC made of the deed: {said}")
-
-    def prepare(self, way):
-        self.package = self.make_package(way)
-        # So that GHC loads the same for all of the modules, and first of all.
-        self.flags = (*self.package.flags, "-package", "subject")
-        self.workspace.write("Witness.hs", WITNESS)
-        self.workspace.write("Beside.hs", BESIDE)
-        self.way = way
-
-    def share(self):
-        """Compiles until a zygote has all that the modules need."""
-        for _ in range(2):
-            self.facts_of_witness(self.way)
-            self.wait_until_grown()
+        sessions = 3 if deed.survives else 2
+        self.assertEqual((after.attaches - before.attaches, after.hits - before.hits), (sessions, sessions))
+        self.workspace.write("culprit goes on", "")
+        alone = self.compile_directly(way, *self.flags, "Culprit.hs", status=None)
+        self.assertEqual((culprit.returncode, said[0].decode()), (alone.status, alone.stdout), said[1])
+        for name in ("culprit is done", "culprit goes on", "beside goes on"):
+            (self.workspace.cwd / name).unlink(missing_ok=True)
 
     def start_beside(self, way):
         beside = self.start_compile(way, *self.flags, "Beside.hs", stdin=subprocess.PIPE,
@@ -142,12 +142,6 @@ class Isolation(SharingTest):
         text = text.replace('("ISERV_SHARE","off"),', "")
         return re.sub(r"pipe:\[\d+\]", "pipe", text).splitlines()
 
-    def culprit_alone(self, way, deed):
-        """Exit status and output of the same deed in direct mode."""
-        self.workspace.write("culprit goes on", "")
-        done = self.compile_directly(way, *self.flags, "Culprit.hs", status=None)
-        return done.status, done.stdout.encode()
-
 
 LOOPS = (
     Deed("allocating", "print (length [1 :: Integer ..])"),
@@ -164,12 +158,16 @@ $(runIO (writeFile "looping" "" >> (ACTION)) >> pure [])
 class Endless(SharingTest):
     """Sessions that do not end by themselves end with their GHC."""
 
-    @for_each(number=(signal.SIGKILL, signal.SIGTERM))
-    @for_each(loop=LOOPS)
     @for_each(way=WAYS)
-    def test_killed(self, number, loop, way):
+    def test_killed(self, way):
         package = self.make_package(way)
         self.warm(package, way)
+        for loop in LOOPS:
+            for number in (signal.SIGKILL, signal.SIGTERM):
+                with self.subTest(f"{loop.name} {number.name}"):
+                    self.check(loop, number, package, way)
+
+    def check(self, loop, number, package, way):
         self.workspace.write("Looping.hs", LOOPING.replace("ACTION", loop.action))
         looping = self.start_compile(way, *package.flags, "Looping.hs", stderr=subprocess.DEVNULL)
         self.wait_for_file("looping", looping)
