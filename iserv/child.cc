@@ -7,7 +7,9 @@
 
 namespace splicehost {
 
-Child::Child(const std::string& program, std::vector<std::string> arguments) : started_(Done{}) {
+Child::Child(const std::string& program, std::vector<std::string> arguments,
+             std::optional<std::vector<std::string>> environment)
+    : started_(Done{}) {
   uv_loop_init(&loop_);
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -17,9 +19,14 @@ Child::Child(const std::string& program, std::vector<std::string> arguments) : s
   socket_ = kj::AutoCloseFd(ends[0]);
   kj::AutoCloseFd childEnd(ends[1]);
 
-  std::vector<char*> argv;
-  for (std::string& word : arguments) argv.push_back(word.data());
-  argv.push_back(nullptr);
+  auto pointers = [](std::vector<std::string>& words) {
+    std::vector<char*> result;
+    for (std::string& word : words) result.push_back(word.data());
+    result.push_back(nullptr);
+    return result;
+  };
+  std::vector<char*> argv = pointers(arguments);
+  std::vector<char*> variables;
 
   uv_stdio_container_t stdio[kSocket + 1];
   for (int fd = 0; fd < kSocket; ++fd) {
@@ -32,6 +39,10 @@ Child::Child(const std::string& program, std::vector<std::string> arguments) : s
   uv_process_options_t options = {};
   options.file = program.c_str();
   options.args = argv.data();
+  if (environment) {
+    variables = pointers(*environment);
+    options.env = variables.data();
+  }
   options.stdio = stdio;
   options.stdio_count = kSocket + 1;
   options.exit_cb = [](uv_process_t* process, int64_t status, int signal) {

@@ -22,10 +22,11 @@ class Child {
   };
 
   // Starts `program` with these arguments, the first of which is its own name. It has this process's
-  // standard streams, environment and working directory, and as fd 3 one end of a socket pair, whose
-  // other end is takeSocket().
+  // standard streams and working directory, this environment ("NAME=value" each; or else this process's),
+  // and as fd 3 one end of a socket pair, whose other end is takeSocket().
   static constexpr int kSocket = 3;
-  Child(const std::string& program, std::vector<std::string> arguments);
+  Child(const std::string& program, std::vector<std::string> arguments,
+        std::optional<std::vector<std::string>> environment = {});
   ~Child();
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

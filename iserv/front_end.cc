@@ -171,12 +171,15 @@ Status FrontEnd::attachSession() {
     connection_.emplace(kj::mv(*session));
     connection_->remember();
     attached = sendHello();
+    if (attached) attached = replay();
+    if (attached) attached = shared_->awaitSession();
     if (attached) attached = awaitGreeting();
   }
-  if (attached) return replay();
+  if (attached) return attached;
 
   if (options_.verbose) trace("  ", "no session: " + attached.error().message, 0, 0);
   greeted_ = interpreterGone_ = false;
+  pending_.clear();
   Status started = startChild();
   if (started) started = replay();
   shared_.reset();
@@ -191,7 +194,8 @@ bool FrontEnd::repeatSession() {
   // Without the broker nobody knows. If it was the code's own fault it will happen again.
   if (sessionEnd_ && sessionEnd_->signal != SIGKILL) return false;
   Result<kj::AutoCloseFd> session = shared_->attachAgain(sharedProgram());
-  Status repeated = session ? connection_->repeatOn(kj::mv(*session)) : Status(session.error());
+  Status repeated = session ? shared_->awaitSession() : Status(session.error());
+  if (repeated) repeated = connection_->repeatOn(kj::mv(*session));
   // Once: whoever kills it again means it.
   connection_->forget();
   if (!repeated) {

@@ -54,6 +54,17 @@ bool mattersAtStart(std::string_view variable) {
   return false;
 }
 
+// The broker outlives this client, and has no need of what else its environment holds.
+std::vector<std::string> brokersEnvironment() {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    for (std::string_view prefix : {"HOME=", "XDG_RUNTIME_DIR=", "XDG_CONFIG_HOME=", "ISERV_"}) {
+      if (std::string_view(*variable).starts_with(prefix)) variables.emplace_back(*variable);
+    }
+  }
+  return variables;
+}
+
 int64_t nanoseconds(const timespec& time) {
   return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
@@ -128,7 +139,7 @@ Result<std::unique_ptr<SharedInterpreter>> SharedInterpreter::open(const SharedP
   Result<kj::AutoCloseFd> socket = connectTo(path);
   if (!socket && (errno == ENOENT || errno == ECONNREFUSED)) {
     // It comes back when a broker accepts connections.
-    Child starter(program.broker, {program.broker});
+    Child starter(program.broker, {program.broker}, brokersEnvironment());
     if (!starter.started()) return starter.started().error();
     Child::Exit exit = starter.wait(kSessionPatienceMs);
     if (exit.status != 0 || exit.signal != 0) return Error{"the broker did not start"};
@@ -188,9 +199,10 @@ Status SharedInterpreter::hello(const SharedProgram& program) {
 // The broker's next message, which there must be.
 Result<std::optional<PacketSocket::Packet>> SharedInterpreter::receive(uint64_t patienceMs) {
   pollfd fds[] = {{broker_.fd(), POLLIN, 0}};
+  BriefWait wait;
   int ready = 0;
   do {
-    ready = poll(fds, 1, static_cast<int>(patienceMs));
+    ready = wait.poll(fds, static_cast<int>(patienceMs));
   } while (ready < 0 && errno == EINTR);
   if (ready == 0) return Error{"the broker does not answer"};
   auto packet = broker_.receive<schema::FromBroker>();
@@ -366,14 +378,17 @@ Result<kj::AutoCloseFd> SharedInterpreter::attach() {
   if (!folder) return folder.error();
   if (!canBeAdopted(attach)) return Error{"a shared interpreter cannot keep to a limit of memory"};
   if (Status sent = broker_.send(builder, fds); !sent) return sent.error();
+  return own;
+}
 
+Status SharedInterpreter::awaitSession() {
   auto packet = receive(kSessionPatienceMs);
   if (!packet) return packet.error();
   auto answer = (*packet)->root<schema::FromBroker>();
   if (answer.isRefused()) return Error{std::string("the broker refuses: ") + answer.getRefused().cStr()};
   if (!answer.isAttached()) return Error{"the broker provided no session"};
   sessionGroup = static_cast<pid_t>(answer.getAttached());
-  return own;
+  return Done{};
 }
 
 Result<kj::AutoCloseFd> SharedInterpreter::attachAgain(const SharedProgram& program) {

@@ -50,9 +50,12 @@ class SharedInterpreter {
   // Answers a request if it can be without an interpreter. False if it cannot: then there must be one.
   bool answer(schema::Request::Reader request, schema::Reply::Builder reply);
 
-  // A session in which all load operations that were answered are done, and a socket to it. Once. Fails
-  // if the broker does not provide one.
+  // Asks for a session in which all load operations that were answered are done; the result is a socket to
+  // it, to which one can write at once. Once.
   Result<kj::AutoCloseFd> attach();
+
+  // After that: waits for the session. Fails if the broker does not provide one.
+  Status awaitSession();
 
   // Another session in which the same is done, by a new connection to the broker.
   Result<kj::AutoCloseFd> attachAgain(const SharedProgram& program);

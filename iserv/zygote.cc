@@ -168,7 +168,7 @@ class WatchedFile {
 
 Zygote::Zygote(const InterpreterBuild& build, kj::AutoCloseFd socket, End end)
     : session_(build), broker_(kj::mv(socket)), end_(end) {
-  RtsFlags.GcFlags.doIdleGC = false;
+  stopTimer();
 }
 
 Session& Zygote::takeOrders() {
@@ -318,6 +318,7 @@ Evaluations& Zygote::prepare() {
     touchMemory();
     session_.prepareToConnect();
   }
+  stopTimer();
   // The RTS's handler for a main program would keep an interrupt for the first evaluation.
   signal(SIGINT, SIG_IGN);
   return takeOrders();
@@ -332,9 +333,9 @@ Status Zygote::become(schema::Become::Reader order, std::vector<kj::AutoCloseFd>
   kj::AutoCloseFd socket = kj::mv(fds[0]);
   fds.erase(fds.begin());
   session_.connect(kj::mv(socket));
+  startTimer();
   // ^C is for the process group; what a splice starts is in it.
   setpgid(0, 0);
-  RtsFlags.GcFlags.doIdleGC = true;
   Status status = adoptSurroundings(order.getAttach(), fds);
   fds.clear();
 

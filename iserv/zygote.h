@@ -2,8 +2,8 @@
 // forked, or for becoming a client's session (protocol/broker.capnp, ToZygote).
 //
 // Note [What a zygote must not do]. Whatever a zygote has done, all sessions that are forked from it have
-// done. So it evaluates no Haskell code, and the RTS must not collect garbage when it is idle: that would
-// touch the memory that forks share. A fork that can only become a session is no zygote any more: it warms
+// done. So it evaluates no Haskell code. And the RTS's timer is off, which would have it collect garbage
+// when it is idle, and touch the memory that forks share. A fork that can only become a session is no zygote any more: it warms
 // up, which is to do ahead of time what that session would do first.
 #pragma once
 

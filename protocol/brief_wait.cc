@@ -18,7 +18,7 @@ uint64_t now() {
 
 }  // namespace
 
-int BriefWait::poll(std::span<pollfd> fds) {
+int BriefWait::poll(std::span<pollfd> fds, int milliseconds) {
   uint64_t start = now();
   int ready = 0;
   if (lastNanoseconds_ < kWorthWhile) {
@@ -27,7 +27,7 @@ int BriefWait::poll(std::span<pollfd> fds) {
       if (ready == 0) sched_yield();
     } while (ready == 0 && now() - start < kWorthWhile);
   }
-  if (ready == 0) ready = ::poll(fds.data(), fds.size(), -1);
+  if (ready == 0) ready = ::poll(fds.data(), fds.size(), milliseconds);
   lastNanoseconds_ = now() - start;
   return ready;
 }

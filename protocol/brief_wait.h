@@ -14,13 +14,13 @@ namespace splicehost {
 
 class BriefWait {
  public:
-  // Waits until poll() has something to say about one of `fds`, or for a signal. As poll() without a time
-  // limit.
-  int poll(std::span<pollfd> fds);
+  // Waits until poll() has something to say about one of `fds`, or for a signal, or until this many
+  // milliseconds are over; as poll().
+  int poll(std::span<pollfd> fds, int milliseconds = -1);
 
  private:
   // What the last wait took.
-  uint64_t lastNanoseconds_ = UINT64_MAX;
+  uint64_t lastNanoseconds_ = 0;
 };
 
 }  // namespace splicehost

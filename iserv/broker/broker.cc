@@ -109,7 +109,9 @@ void Broker::receive(ClientId id) {
 // go while that is done.
 Status Broker::handle(Client& client, PacketSocket::Packet packet) {
   auto message = packet.root<schema::ToBroker>();
-  if (message.isHello() == client.greeted) return Error{"its first message, and no other, is to be a hello"};
+  if (message.isHello() == client.greeted) {
+    return Error{"its first message, and no other, is to be a hello"};
+  }
   switch (message.which()) {
     case schema::ToBroker::HELLO:
       return greet(client, message.getHello());

@@ -28,7 +28,9 @@ sockaddr_un addressOf(const std::string& path) {
   return address;
 }
 
-kj::AutoCloseFd packetSocket() { return kj::AutoCloseFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)); }
+kj::AutoCloseFd packetSocket() {
+  return kj::AutoCloseFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+}
 
 }  // namespace
 

@@ -3,17 +3,24 @@
 
   SPLICEHOST_ISERV=build/ghc-9.0.2/iserv tests/integration/run.py [options] [text ...]
 
+With --share the interpreters are those of a broker; only tests that know no difference run then.
 With texts, only tests whose name contains one of them run. The last line counts passed, failed
 and skipped tests; the exit status is 0 if something passed and nothing failed.
 """
 
 import argparse
 import concurrent.futures
+import contextlib
 import os
 import pathlib
+import subprocess
 import sys
+import tempfile
 import time
 import unittest
+
+SHARING_MAKES_NO_DIFFERENCE = ("test_failures.", "test_ghci.", "test_identical.", "test_input.",
+                               "test_interactive.", "test_output.")
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -73,6 +80,20 @@ def run_all(names, jobs):
     return counts
 
 
+@contextlib.contextmanager
+def shared_runtime():
+    """A folder for a broker, which is stopped at the end."""
+    iservctl = pathlib.Path(os.environ["SPLICEHOST_ISERV"]).resolve().parents[1] / "iservctl"
+    with tempfile.TemporaryDirectory(prefix="splicehost-test-") as folder:
+        os.environ["SPLICEHOST_SHARED_RUNTIME"] = folder
+        environment = dict(os.environ, XDG_RUNTIME_DIR=folder)
+        try:
+            yield
+            subprocess.run([iservctl, "status"], env=environment, check=True)
+        finally:
+            subprocess.run([iservctl, "stop"], env=environment, check=True)
+
+
 def indent(text):
     return "\n".join("    | " + line for line in text.rstrip().splitlines())
 
@@ -83,6 +104,7 @@ def parse_arguments():
     parser.add_argument("texts", nargs="*", metavar="text", help="part of a test's name")
     parser.add_argument("--ways", help="the ways to test (default: vanilla,profiling,dynamic)")
     parser.add_argument("--jobs", type=int, default=2, help="tests to run at a time (default: 2)")
+    parser.add_argument("--share", action="store_true", help="use shared interpreters")
     parser.add_argument("--list", action="store_true", help="only list the tests")
     return parser.parse_args()
 
@@ -93,11 +115,14 @@ def main():
         os.environ["SPLICEHOST_WAYS"] = arguments.ways
     sys.path.insert(0, str(HERE))
     names = find_tests(arguments.texts)
+    if arguments.share:
+        names = [name for name in names if name.startswith(SHARING_MAKES_NO_DIFFERENCE)]
     if arguments.list:
         print("\n".join(names))
         return 0
     started = time.monotonic()
-    counts = run_all(names, arguments.jobs)
+    with shared_runtime() if arguments.share else contextlib.nullcontext():
+        counts = run_all(names, arguments.jobs)
     print(f"{time.monotonic() - started:.0f} s")
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")

@@ -143,7 +143,7 @@ class Finished:
 class Workspace:
     """A private folder to work in, an environment to match, and the processes started from it."""
 
-    def __init__(self):
+    def __init__(self, own_broker=False):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="splicehost-test-"))
         self.mark = uuid.uuid4().hex
         self.cwd = self._folder("work")
@@ -152,6 +152,10 @@ class Workspace:
         self.env = dict(os.environ, LANG="C.UTF-8", LC_ALL="C.UTF-8", TERM="dumb",
                         HOME=str(self._folder("home")), TMPDIR=str(self.tmp),
                         XDG_RUNTIME_DIR=str(self.runtime), **{MARK: self.mark})
+        if not own_broker:
+            # With one broker for all tests, or with none.
+            shared = os.environ.get("SPLICEHOST_SHARED_RUNTIME")
+            self.env.update({"XDG_RUNTIME_DIR": shared} if shared else {"ISERV_SHARE": "off"})
 
     def _folder(self, name):
         folder = self.root / name
@@ -249,9 +253,11 @@ class IntegrationTest(unittest.TestCase):
 
     maxDiff = None
     longMessage = True
+    own_broker = False
+    """Whether the test's GHCs have a broker of their own."""
 
     def setUp(self):
-        self.workspace = Workspace()
+        self.workspace = Workspace(self.own_broker)
         self.addCleanup(self._clean_up)
 
     def _clean_up(self):
@@ -263,5 +269,5 @@ class IntegrationTest(unittest.TestCase):
     def new_workspace(self):
         """Another empty workspace, for a second run that must not see the first one's files."""
         self._clean_up()
-        self.workspace = Workspace()
+        self.workspace = Workspace(self.own_broker)
         return self.workspace

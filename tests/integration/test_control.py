@@ -34,6 +34,8 @@ def is_alive(process):
 class ControlTest(IservctlTest):
     """A test with a broker of its own, if any, and without settings."""
 
+    own_broker = True
+
     def setUp(self):
         super().setUp()
         for name in list(self.workspace.env):

@@ -45,7 +45,9 @@ class Stream {
     for (char next; read(fd_.get(), &next, 1) == 1 && next != '\n';) line += next;
     return line;
   }
-  void tell(const std::string& command) { ASSERT_EQ(write(fd_.get(), command.data(), command.size()), ssize_t(command.size())); }
+  void tell(const std::string& command) {
+    ASSERT_EQ(write(fd_.get(), command.data(), command.size()), ssize_t(command.size()));
+  }
 
  private:
   kj::AutoCloseFd fd_;
@@ -317,6 +319,15 @@ TEST_F(BrokerTest, ConcurrentStartsMakeOne) {
   EXPECT_EQ(brokerProcess(), first);
 }
 
+TEST_F(BrokerTest, StartsWithoutStandardStreams) {
+  EXPECT_EQ(std::system(ISERVD " <&- >&- 2>&-"), 0);
+  pid_t broker = brokerProcess();
+  EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(broker) + "/fd/0"), "/dev/null");
+  EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(broker) + "/fd/2"), runtimeFiles(".log").at(0));
+  start();
+  EXPECT_EQ(brokerProcess(), broker);
+}
+
 TEST_F(BrokerTest, StopLeavesNothingButTheLog) {
   start();
   stop();
@@ -470,9 +481,15 @@ TEST_F(BrokerTest, NeverUsesAFileThatWasChangedInPlace) {
   grow({files[0]});
   grow(files);
   Client before = frontEnd();
+  // The client has copies of the files, which do not change.
+  std::vector<std::string> copies;
+  for (const std::string& file : files) {
+    copies.push_back(file + ".copy.a");
+    fs::copy_file(file, copies.back());
+  }
   std::this_thread::sleep_for(20ms);  // the kernel's clock for file times ticks every 1 to 10 ms
   folder_.write("libHS2.a", "something else");
-  auto session = before.attach(*before.find(files), files);
+  auto session = before.attach(*before.find(files), copies);
   ASSERT_TRUE(session);
   EXPECT_EQ(session->readLine(), "loaded 1 replayed 2 linked 0");
   Client after = frontEnd();
@@ -574,7 +591,8 @@ TEST_F(BrokerTest, NothingIsLeftOfSessions) {
   std::this_thread::sleep_for(100ms);
   size_t before = openFiles(broker);
   for (int i = 0; i < 200; ++i) oneSession();
-  EXPECT_TRUE(within(2s, [&] { return openFiles(broker) <= before; })) << openFiles(broker) << " " << before;
+  EXPECT_TRUE(within(2s, [&] { return openFiles(broker) <= before; }))
+      << openFiles(broker) << " " << before;
 }
 
 TEST_F(BrokerTest, ServesManyAtOnce) {
@@ -594,6 +612,49 @@ TEST_F(BrokerTest, ServesManyAtOnce) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(served, 64);
+}
+
+TEST_F(BrokerTest, SurvivesWhateverDies) {
+  start();
+  auto files = makeLibraries(3);
+  grow({files[0]});
+  grow(files, {"symbol"});
+  pid_t broker = brokerProcess();
+  std::atomic<int> served = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      for (int j = 0; j < 25; ++j) {
+        Client client = frontEnd();
+        auto node = client.find(files);
+        auto session = node ? client.attach(*node, files) : client.attach(client.nodes.at(0).id, {});
+        if (!session) continue;
+        // It may have been killed.
+        std::string line = session->readLine();
+        if (line.starts_with("loaded")) ++served;
+        if (j % 2 != 0) continue;
+        client.report(client.nodes.at(0).id, {load(files[i % 3])}, {"s" + std::to_string(j)});
+      }
+    });
+  }
+  for (int round = 0; round < 15; ++round) {
+    std::this_thread::sleep_for(10ms);
+    for (const auto& process : fs::directory_iterator("/proc")) {
+      std::error_code error;
+      auto program = fs::read_symlink(process.path() / "exe", error);
+      if (program == FAKE_ZYGOTE && rand() % 4 == 0) kill(std::stoi(process.path().filename()), SIGKILL);
+    }
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(served, 20);
+  EXPECT_EQ(brokerProcess(), broker);
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(within(5s, [&] {
+    Client client = connect();
+    client.greet();
+    client.receive();
+    return client.status().root<schema::FromBroker>().getStatus().getSessions().size() == 0;
+  }));
 }
 
 }  // namespace

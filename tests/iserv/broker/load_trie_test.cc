@@ -16,11 +16,12 @@ using testing::named;
 
 TEST(LoadTrie, FollowsWhatIsKnown) {
   LoadTrie trie;
-  auto& end = trie.add(trie.root(), std::vector{kInit, named("libm.so.6"), archive("/a/libHSa.a", 1), kResolve});
+  std::vector done = {kInit, named("libm.so.6"), archive("/a/libHSa.a", 1), kResolve};
+  auto& end = trie.add(trie.root(), done);
   EXPECT_EQ(end.depth, 4u);
   EXPECT_EQ(trie.size(), 5u);
 
-  auto path = askedFor({kInit, named("libm.so.6"), archive("/a/libHSa.a", 1), kResolve});
+  auto path = askedFor(done);
   auto walk = trie.walk(trie.root(), path);
   EXPECT_EQ(walk.end, &end);
   EXPECT_EQ(walk.matched, 4u);
