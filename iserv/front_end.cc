@@ -129,7 +129,7 @@ Status FrontEnd::start() {
       shared_ = std::move(*shared);
       return Done{};
     }
-    complain("libraries are not shared: " + shared.error().message);
+    if (!shared.error().message.empty()) complain("libraries are not shared: " + shared.error().message);
   }
   return startChild();
 }
@@ -158,6 +158,7 @@ Status FrontEnd::sendHello() {
   hello.setBuildIdentity(options_.identity);
   hello.setWay(options_.way);
   hello.setIgnoredSignals(options_.ignoredSignals);
+  hello.setBlockedSignals(options_.blockedSignals);
   if (!connection_->send(builder)) return interpreterGone();
   return Done{};
 }

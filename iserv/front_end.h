@@ -30,6 +30,7 @@ struct FrontEndOptions {
   std::string identity;     // its build identity
   std::string broker;       // the broker's program; empty if there is to be none
   uint64_t ignoredSignals = 0;  // as in ClientHello
+  uint64_t blockedSignals = 0;
 };
 
 class FrontEnd {

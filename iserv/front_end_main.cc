@@ -1,5 +1,6 @@
 // iserv, iserv-prof, iserv-dyn: the program that GHC starts as its external interpreter.
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -109,16 +110,37 @@ Status locate(const char* argv0, FrontEndOptions& options) {
   return Done{};
 }
 
-// Bit n-1: signal n is ignored.
-uint64_t ignoredSignals() {
-  uint64_t ignored = 0;
+void noteSignals(FrontEndOptions& options) {
+  sigset_t blocked;
+  pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
   for (int number = 1; number <= 64; ++number) {
+    uint64_t bit = uint64_t{1} << (number - 1);
     struct sigaction action;
     if (sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
-      ignored |= uint64_t{1} << (number - 1);
+      options.ignoredSignals |= bit;
     }
+    if (sigismember(&blocked, number) == 1) options.blockedSignals |= bit;
   }
-  return ignored;
+}
+
+// If GHC was started with a closed standard stream, the number of that stream can be that of one of its
+// pipes, or of the next file that is opened here. Nobody must take that for a standard stream: these are
+// always open from here on, as /dev/null if need be.
+Status secureStreams(FrontEndOptions& options) {
+  // GHC's pipes are this process's alone, too: whoever else held them would hide GHC's end from us.
+  for (int* fd : {&options.readFd, &options.writeFd}) {
+    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (moved < 0) return Error{std::string("GHC's pipes: ") + std::strerror(errno)};
+    close(*fd);
+    *fd = moved;
+  }
+  int null;
+  do {
+    null = open("/dev/null", O_RDWR);
+    if (null < 0) return Error{std::string("/dev/null: ") + std::strerror(errno)};
+  } while (null <= STDERR_FILENO);
+  close(null);
+  return Done{};
 }
 
 int main(int argc, char* argv[]) {
@@ -127,13 +149,11 @@ int main(int argc, char* argv[]) {
     std::fprintf(stderr, "iserv: %s\n%s", parsed.error().message.c_str(), kUsage);
     return 2;
   }
+  if (Status secured = secureStreams(options); !secured) return complain(secured.error().message);
   if (Status located = locate(argv[0], options); !located) {
     return complain(located.error().message);
   }
-  // GHC's pipes are this process's alone: whoever else held them would hide GHC's end from us.
-  fcntl(options.readFd, F_SETFD, FD_CLOEXEC);
-  fcntl(options.writeFd, F_SETFD, FD_CLOEXEC);
-  options.ignoredSignals = ignoredSignals();
+  noteSignals(options);
   // ^C is for GHC and for the interpreter. A child of this process gets it too; a session of the broker's
   // is in another process group.
   signal(SIGINT, [](int) { SharedInterpreter::interruptSession(); });

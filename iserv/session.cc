@@ -51,12 +51,17 @@ Status done(Status status, Setter set) {
 }
 
 // As the client's starter had it; but the RTS handles some signals itself.
-void ignoreSignals(uint64_t ignored) {
+void setSignals(schema::ClientHello::Reader client) {
+  auto contains = [](uint64_t signals, int number) { return (signals >> (number - 1) & 1) != 0; };
+  sigset_t blocked;
+  sigemptyset(&blocked);
   for (int number = 1; number <= 64; ++number) {
+    if (contains(client.getBlockedSignals(), number)) sigaddset(&blocked, number);
     struct sigaction current;
-    if (((ignored >> (number - 1)) & 1) == 0 || sigaction(number, nullptr, &current) != 0) continue;
+    if (!contains(client.getIgnoredSignals(), number) || sigaction(number, nullptr, &current) != 0) continue;
     if (current.sa_handler == SIG_DFL) signal(number, SIG_IGN);
   }
+  pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
 }
 
 // Why these two do not fit, or an empty string.
@@ -103,7 +108,7 @@ Status Session::greet(Status status) {
   if (!message->isHello()) return Error{"the client's first message is not a hello"};
   std::string reason =
       status ? mismatch(build_, message->getHello()) : std::string(status.error().message);
-  ignoreSignals(message->getHello().getIgnoredSignals());
+  setSignals(message->getHello());
 
   capnp::MallocMessageBuilder builder;
   auto hello = builder.initRoot<schema::FromInterpreter>().initHello();

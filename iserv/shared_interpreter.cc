@@ -142,7 +142,7 @@ Result<std::unique_ptr<SharedInterpreter>> SharedInterpreter::open(const SharedP
     Child starter(program.broker, {program.broker}, brokersEnvironment());
     if (!starter.started()) return starter.started().error();
     Child::Exit exit = starter.wait(kSessionPatienceMs);
-    if (exit.status != 0 || exit.signal != 0) return Error{"the broker did not start"};
+    if (exit.status != 0 || exit.signal != 0) return Error{""};
     socket = connectTo(path);
   }
   if (!socket) return socket.error();

@@ -41,7 +41,7 @@ struct SharedProgram {
 class SharedInterpreter {
  public:
   // Connects to the broker, which is started if there is none, and gets its records. Fails with the
-  // reason if sharing is impossible here.
+  // reason if sharing is impossible here; with none if the broker's program has given it.
   static Result<std::unique_ptr<SharedInterpreter>> open(const SharedProgram& program);
   ~SharedInterpreter();
   SharedInterpreter(const SharedInterpreter&) = delete;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,13 +28,7 @@ Result<kj::AutoCloseFd> describeSurroundings(schema::Attach::Builder attach, std
   kj::AutoCloseFd folder(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0) return systemError("the working directory");
   fds.push_back(folder.get());
-  uint8_t openStreams = 0;
-  for (int fd = 0; fd < kStreams; ++fd) {
-    if (fcntl(fd, F_GETFD) < 0) continue;
-    openStreams |= static_cast<uint8_t>(1 << fd);
-    fds.push_back(fd);
-  }
-  attach.setOpenStreams(openStreams);
+  for (int fd = 0; fd < kStreams; ++fd) fds.push_back(fd);
 
   uint32_t variables = 0;
   while (environ[variables] != nullptr) ++variables;
@@ -55,6 +50,9 @@ Result<kj::AutoCloseFd> describeSurroundings(schema::Attach::Builder attach, std
     limits[i].setHard(limitOf(limit.rlim_max));
   }
   attach.setNiceness(getpriority(PRIO_PROCESS, 0));
+  cpu_set_t processors;
+  if (sched_getaffinity(0, sizeof processors, &processors) != 0) return systemError("sched_getaffinity");
+  attach.setProcessors({reinterpret_cast<const capnp::byte*>(&processors), sizeof processors});
   return folder;
 }
 
@@ -67,14 +65,10 @@ bool canBeAdopted(schema::Attach::Reader attach) {
 }
 
 Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds) {
-  if (fds.empty() || fchdir(fds[0].get()) != 0) return systemError("the working directory");
-  size_t next = 1;
+  if (fds.size() != 1 + kStreams) return Error{"the client did not send its streams"};
+  if (fchdir(fds[0].get()) != 0) return systemError("the working directory");
   for (int fd = 0; fd < kStreams; ++fd) {
-    if ((attach.getOpenStreams() >> fd & 1) == 0) {
-      close(fd);
-    } else if (next == fds.size() || dup2(fds[next++].get(), fd) < 0) {
-      return systemError("a standard stream");
-    }
+    if (dup2(fds[static_cast<size_t>(fd) + 1].get(), fd) < 0) return systemError("a standard stream");
   }
 
   // The variables live as long as the process.
@@ -99,6 +93,10 @@ Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::Auto
   if (getpriority(PRIO_PROCESS, 0) != attach.getNiceness() &&
       setpriority(PRIO_PROCESS, 0, attach.getNiceness()) != 0) {
     return systemError("the niceness");
+  }
+  auto processors = attach.getProcessors();
+  if (sched_setaffinity(0, processors.size(), reinterpret_cast<const cpu_set_t*>(processors.begin())) != 0) {
+    return systemError("the processors to run on");
   }
   return Done{};
 }

@@ -94,6 +94,23 @@ std::set<std::string> searchPath(const std::string& path) {
   return folders;
 }
 
+// Whether a loaded shared object names folders relative to its own.
+bool searchesNearby(const std::string& path) {
+  void* object = dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  link_map* map = nullptr;
+  if (object == nullptr || dlinfo(object, RTLD_DI_LINKMAP, &map) != 0) return true;
+  const char* strings = nullptr;
+  std::vector<size_t> paths;
+  for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
+    if (entry->d_tag == DT_STRTAB) strings = reinterpret_cast<const char*>(entry->d_un.d_ptr);
+    if (entry->d_tag == DT_RUNPATH || entry->d_tag == DT_RPATH) paths.push_back(entry->d_un.d_val);
+  }
+  bool nearby = false;
+  for (size_t offset : paths) nearby = nearby || std::strstr(strings + offset, "ORIGIN") != nullptr;
+  dlclose(object);
+  return nearby;
+}
+
 bool isThinArchive(const std::string& path) {
   auto file = linker::MappedFile::open(path);
   constexpr std::string_view kThin = "!<thin>\n";
@@ -271,6 +288,7 @@ void Zygote::load(schema::LoadOperation::Reader operation, schema::Loaded::Build
   if (dependencies.empty()) return;
   setFiles(done.initDependencies(static_cast<uint32_t>(dependencies.size())), dependencies);
   setFiles(done.initSearched(static_cast<uint32_t>(folders.size())), folders);
+  done.setBound(searchesNearby(file));
 }
 
 Status Zygote::perform(schema::LoadKind kind, const std::string& file) {

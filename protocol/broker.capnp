@@ -108,8 +108,7 @@ struct ToBroker {
     attach @1 :Attach;
     # A front end wants a session. With fds: the session's end of a stream socket pair, on which the
     # session will speak the protocol of interpreter.capnp; then one folder, the working directory; then
-    # standard input, output and error, as far as Attach.openStreams says. Answer: attached or refused.
-    # Once per connection.
+    # standard input, output and error. Answer: attached or refused. Once per connection.
     identify @2 :Data;
     # A file's path. Answer: identity.
     report @3 :Report;
@@ -167,14 +166,14 @@ struct Attach {
   # where an operation has none. The session knows its libraries by these names.
   environment @2 :List(Data);
   # Of the session: "NAME=value" each.
-  openStreams @3 :UInt8;
-  # Bit 0, 1, 2: standard input, output, error is open and its fd is sent.
-  umask @4 :UInt32;
+  umask @3 :UInt32;
   # File mode creation mask.
-  limits @5 :List(Limit);
+  limits @4 :List(Limit);
   # Resource limits.
-  niceness @6 :Int32;
+  niceness @5 :Int32;
   # As getpriority() has it.
+  processors @6 :Data;
+  # Those that it may run on: a cpu_set_t, as sched_setaffinity() takes it.
   struct Limit {
     resource @0 :Int32;
     # As setrlimit() names it.
@@ -333,6 +332,8 @@ struct LoadedFile {
   searched @5 :List(MappedFile);
   # The folders, existing or not (all zeros), in which the loader may have searched for `dependencies` or for
   # the file itself. A file that appears in one may be found instead.
+  bound @6 :Bool;
+  # Whether some of these folders were named relative to where the file is ($ORIGIN).
   struct MappedFile {
     path @0 :Data;
     # As the loader found it.

@@ -82,6 +82,8 @@ struct ClientHello {
   # The RTS way that the client's code is compiled for.
   ignoredSignals @4 :UInt64;
   # Bit n-1: signal n is ignored from the start (as under nohup), as far as the RTS does not handle it.
+  blockedSignals @5 :UInt64;
+  # Bit n-1: signal n is blocked from the start.
 }
 
 struct InterpreterHello {

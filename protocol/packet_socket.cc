@@ -117,8 +117,9 @@ Result<std::optional<PacketSocket::Packet>> PacketSocket::receivePacket(capnp::S
     wouldBlock_ = true;
     return std::optional<Packet>();
   }
-  // A reset is how a hang-up looks if the other side had not read everything.
-  if (got < 0 && errno == ECONNRESET) return std::optional<Packet>();
+  // A reset is how a hang-up looks if the other side had not read everything. It is told once, and before
+  // what the other side had sent.
+  if (got < 0 && errno == ECONNRESET) return receivePacket(root);
   if (got < 0) return systemError("recvmsg");
 
   Packet packet;

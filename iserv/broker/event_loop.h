@@ -4,6 +4,7 @@
 // destroy the owner of its own handle. So what is called lives until then, too.
 #pragma once
 
+#include <sys/socket.h>
 #include <uv.h>
 
 #include <functional>
@@ -67,8 +68,13 @@ class Watch : public EventSource<uv_poll_t> {
  private:
   static void start(uv_poll_t* handle) {
     expect(uv_poll_start(handle, UV_READABLE, [](uv_poll_t* ready, int status, int) {
-      // libuv takes an error on the socket (its peer hung up and had not read everything) for the end of
-      // the watch. There may be messages nevertheless.
+      // A peer that hung up and had not read everything leaves an error on the socket, which libuv takes
+      // for the end of the watch, and which would be read before the peer's last messages.
+      uv_os_fd_t fd;
+      int error = 0;
+      socklen_t size = sizeof error;
+      uv_fileno(reinterpret_cast<uv_handle_t*>(ready), &fd);
+      getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
       if (status < 0) start(ready);
       stateOf(ready)->call();
     }));

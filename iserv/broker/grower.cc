@@ -132,7 +132,9 @@ void Grower::loaded(Result<DoneOperation> result) {
   Growth& growth = *current_;
   ++growth.done;
   auto depth = static_cast<uint32_t>(growth.done);
-  if (result->digest) growth.mappings.push_back({result->operation.file, result->stamp, depth, Mapping::Kind::kFile});
+  if (result->digest) {
+    growth.mappings.push_back({result->operation.file, result->stamp, depth, Mapping::Kind::kFile});
+  }
   for (const MappedFile& file : result->dependencies) {
     growth.mappings.push_back({file.path, file.stamp, depth, Mapping::Kind::kDependency});
   }

@@ -32,7 +32,7 @@ Match match(const LoadTrie::Node& node, const AskedOperation& asked) {
 
 bool isSame(const LoadTrie::Node& node, const DoneOperation& done) {
   if (node.operation.kind != done.operation.kind || node.digest != done.digest) return false;
-  bool byContent = done.digest && !node.bound && !done.isBound();
+  bool byContent = done.digest && !node.bound && !done.bound;
   return byContent || node.operation.file == done.operation.file;
 }
 
@@ -89,7 +89,7 @@ LoadTrie::Node& LoadTrie::add(Node& from, std::span<const DoneOperation> operati
       node->digest = done.digest;
       node->size = done.stamp.size;
       node->nanoseconds = done.nanoseconds;
-      node->bound = done.isBound();
+      node->bound = done.bound;
       nodes_[node->id] = node.get();
       at->children.push_back(std::move(node));
       same = at->children.end() - 1;

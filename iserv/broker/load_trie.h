@@ -57,9 +57,7 @@ struct DoneOperation {
   uint64_t nanoseconds = 0;             // how long it took
   std::vector<MappedFile> dependencies = {};
   std::vector<MappedFile> searched = {};  // folders
-
-  // Whether the same file at another path might have another result.
-  bool isBound() const { return !dependencies.empty(); }
+  bool bound = false;  // whether the same file at another path might have another result
 };
 
 class LoadTrie {

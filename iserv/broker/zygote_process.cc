@@ -74,6 +74,7 @@ DoneOperation readDone(const Operation& operation, schema::LoadedFile::Reader fi
   for (auto dependency : file.getDependencies()) {
     done.dependencies.push_back({toString(dependency.getPath()), readStamp(dependency.getStamp())});
   }
+  done.bound = file.getBound();
   for (auto folder : file.getSearched()) {
     done.searched.push_back({toString(folder.getPath()), readStamp(folder.getStamp())});
   }

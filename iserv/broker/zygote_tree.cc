@@ -29,11 +29,10 @@ bool isBelow(const LoadTrie::Node* node, const LoadTrie::Node* ancestor) {
 }
 
 // The first operation whose file is not what it was when the zygote mapped it. A file that was replaced by
-// another one does no harm: the mapping is of the old one. One that was written to has changed in memory.
-// A file that the client names has just been found unchanged by the client itself.
-std::optional<uint32_t> firstChanged(const Zygote& zygote, const std::vector<Operation>& clients) {
+// another one does no harm: the mapping is of the old one. One that was written to has changed in memory,
+// even if it has the same content again.
+std::optional<uint32_t> firstChanged(const Zygote& zygote) {
   for (const Mapping& mapping : zygote.mappings) {
-    if (mapping.kind == Mapping::Kind::kFile && clients[mapping.depth - 1].file == mapping.path) continue;
     if (mapping.kind == Mapping::Kind::kFolder) {
       if (linker::folderStampOf(mapping.path) != mapping.stamp) return mapping.depth;
       continue;
@@ -132,7 +131,7 @@ Zygote* ZygoteTree::nearestIntact(const SessionOrder& order, std::vector<Session
   for (size_t depth = order.nodes.size(); depth-- > 0;) {
     Zygote* zygote = zygoteAt(order.nodes[depth]);
     if (zygote == nullptr) continue;
-    auto changed = firstChanged(*zygote, order.path);
+    auto changed = firstChanged(*zygote);
     if (!changed) return zygote;
     dropFrom(*trie_.find(order.nodes[*changed]), displaced);
   }

@@ -66,9 +66,10 @@ class Build:
         return self.products()
 
     def compile(self, source):
-        finished = self.test.compile(self.way, *self.package.flags, source, status=None, timeout=60)
-        self.done += 1
-        return finished
+        try:
+            return self.test.compile(self.way, *self.package.flags, source, status=None, timeout=60)
+        finally:
+            self.done += 1
 
     def products(self):
         return {path.name: path.read_bytes() for path in self.folder.iterdir()

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -426,6 +427,22 @@ TEST_F(BrokerTest, GrowsWhatSessionsReport) {
   EXPECT_EQ(status.getHits(), 1u);
   EXPECT_EQ(status.getSavedNanoseconds(), 6000u);
   EXPECT_EQ(status.getSessions().size(), 2u);
+}
+
+TEST_F(BrokerTest, ListensToTheLastWordsOfAClientThatDoesNot) {
+  start();
+  auto files = makeLibraries(1);
+  {
+    Client client = frontEnd();
+    auto session = client.attach(client.nodes.at(0).id, {});
+    ASSERT_TRUE(session);
+    session->tell("exit 0");
+    // The broker tells that the session has ended, which nobody reads.
+    pollfd fd = {client.socket().fd(), POLLIN, 0};
+    ASSERT_EQ(poll(&fd, 1, 5000), 1);
+    client.report(client.nodes.at(0).id, {load(files[0])});
+  }
+  EXPECT_TRUE(within(2s, [&] { return frontEnd().find(files).has_value(); }));
 }
 
 TEST_F(BrokerTest, LinksAheadWhatWasLookedUp) {
