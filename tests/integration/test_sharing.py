@@ -131,11 +131,12 @@ class Package:
     """A package `subject` in a database of its own, in a folder that can be moved.
 
     It has Haskell modules, a C source, and a shared object that needs another one, which may be in
-    `lib/first` or in `lib`. Its values say which build it is.
+    `lib/first` or in `lib`; if it is `whole` they are part of its library instead. Its values say which
+    build it is.
     """
 
-    def __init__(self, workspace, way, folder, value):
-        self.workspace, self.way, self.value = workspace, way, value
+    def __init__(self, workspace, way, folder, value, whole=False):
+        self.workspace, self.way, self.value, self.whole = workspace, way, value, whole
         self.folder = pathlib.Path(folder)
         self.library = self.folder / "lib"
 
@@ -161,10 +162,14 @@ class Package:
         define = f"-DVALUE={self.value}"
         gcc = ("gcc", "-fPIC", define)
         self._run(*gcc, "-c", sources / "cbits" / "subject.c", "-o", objects / "subject_c.o")
-        self._run(*gcc, "-shared", sources / "cbits" / "inner.c", "-o", self.dependency)
-        needs = ("-L" + str(self.library), "-Wl,-rpath,$ORIGIN/first:$ORIGIN")
-        self._run(*gcc, "-shared", sources / "cbits" / "outer.c", "-o", self.library / "libouter.so",
-                  *needs, "-linner")
+        if self.whole:
+            for part in ("inner", "outer"):
+                self._run(*gcc, "-c", sources / "cbits" / f"{part}.c", "-o", objects / f"{part}.o")
+        else:
+            self._run(*gcc, "-shared", sources / "cbits" / "inner.c", "-o", self.dependency)
+            needs = ("-L" + str(self.library), "-Wl,-rpath,$ORIGIN/first:$ORIGIN")
+            self._run(*gcc, "-shared", sources / "cbits" / "outer.c", "-o", self.library / "libouter.so",
+                      *needs, "-linner")
         self._run(GHC, "-v0", "--make", "-no-link", *self.way.flags, define, "-fPIC",
                   "-this-unit-id", "subject-1.0", f"-i{sources}", "-odir", objects,
                   "-hidir", self.library, "Subject", "Facts")
@@ -173,7 +178,7 @@ class Package:
             version = self._run(GHC, "--numeric-version").strip()
             self._run(GHC, "-v0", "-shared", "-dynamic", "-this-unit-id", "subject-1.0", *made,
                       "-package", "process", "-package", "unix", "-package", "directory",
-                      f"-L{self.library}", "-optl-Wl,-rpath,$ORIGIN", "-louter",
+                      *([] if self.whole else [f"-L{self.library}", "-optl-Wl,-rpath,$ORIGIN", "-louter"]),
                       "-o", self.library / f"libHSsubject-1.0-ghc{version}.so")
         else:
             suffix = "_p" if self.way.name == "profiling" else ""
@@ -187,7 +192,8 @@ class Package:
         needed = " ".join(map(package_id, ("base", "unix", "directory", "process")))
         description.write_text(
             "name: subject\nversion: 1.0\nid: subject-1.0\nkey: subject-1.0\nexposed: True\n"
-            "exposed-modules: Subject Facts\nhs-libraries: HSsubject-1.0\nextra-libraries: outer\n"
+            "exposed-modules: Subject Facts\nhs-libraries: HSsubject-1.0\n"
+            f"extra-libraries: {'' if self.whole else 'outer'}\n"
             "import-dirs: ${pkgroot}/lib\nlibrary-dirs: ${pkgroot}/lib\n"
             f"dynamic-library-dirs: ${{pkgroot}}/lib\ndepends: {needed}\n")
         self._run(GHC_PKG, "init", database)
@@ -202,7 +208,7 @@ class Package:
     def copy_to(self, folder):
         """The same package elsewhere."""
         shutil.copytree(self.folder, folder)
-        return Package(self.workspace, self.way, folder, self.value)
+        return Package(self.workspace, self.way, folder, self.value, self.whole)
 
 
 class SharingTest(IntegrationTest):
@@ -292,8 +298,8 @@ class SharingTest(IntegrationTest):
 
     # --- compiling
 
-    def make_package(self, way, value=OLD, name="package"):
-        return Package(self.workspace, way, self.workspace.root / name, value).build()
+    def make_package(self, way, value=OLD, name="package", whole=False):
+        return Package(self.workspace, way, self.workspace.root / name, value, whole).build()
 
     def copy_source(self, name):
         shutil.copy(MODULES / "sharing" / name, self.workspace.cwd)

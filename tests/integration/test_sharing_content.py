@@ -24,7 +24,7 @@ class Moved(SharingTest):
 
     @for_each(way=WAYS)
     def test_own_package(self, way):
-        package = self.make_package(way)
+        package = self.make_package(way, whole=True)
         self.warm(package, way)
         before = self.wait_until_grown()
         for name in ("first copy", "second copy"):
@@ -38,7 +38,7 @@ class Moved(SharingTest):
     @for_each(way=WAYS)
     def test_removed_afterwards(self, way):
         """A sandbox is made for each action and is gone after it."""
-        package = self.make_package(way)
+        package = self.make_package(way, whole=True)
         self.copy_source("Uses.hs")
         for number in range(4):
             sandbox = package.copy_to(self.workspace.root / f"sandbox{number}")
