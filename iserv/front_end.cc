@@ -200,7 +200,7 @@ bool FrontEnd::repeatSession() {
   // Once: whoever kills it again means it.
   connection_->forget();
   if (!repeated) {
-    if (options_.verbose) trace("  ", "no second session: " + repeated.error().message, 0, 0);
+    complain("what the interpreter had run could not be repeated in another one: " + repeated.error().message);
     return false;
   }
   complain("the interpreter was killed; what it had run was run again in another one");

@@ -276,9 +276,9 @@ class SharingTest(IntegrationTest):
 
     # --- the broker
 
-    def status(self):
+    def status(self, iservctl=ISERVCTL):
         """What the broker says of itself; None if there is none."""
-        done = self.workspace.run(ISERVCTL, "status", "--json", timeout=20)
+        done = self.workspace.run(iservctl, "status", "--json", timeout=20)
         report = json.loads(done.stdout) if done.stdout.strip() else {}
         return Status.parse(report) if report.get("processId") else None
 
