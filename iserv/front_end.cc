@@ -353,6 +353,10 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
     if (shared_->answer(request, reply)) return answer(pending, reply);
     if (Status attached = attachSession(); !attached) return attached.error();
   }
+  if (shared_ && shared_->answerMemory(request, reply)) {
+    if (Status replayed = replay(); !replayed) return replayed.error();
+    return answer(pending, reply);
+  }
   if (shared_) {
     if (runsStatement(request.which())) connection_->forget();
     shared_->noteRequest(request);

@@ -176,15 +176,17 @@ void Session::evaluated(bool good, ghc::Bytes result) {
 // Sends a reply, or that the request could not be carried out.
 Status Session::send(capnp::MessageBuilder& builder, schema::Reply::Builder reply, Status status) {
   if (!status) reply.setFailed(status.error().message);
-  if (Status sent = connection_->send(builder); !sent) return sent;
+  // As in receive().
+  if (!connection_->send(builder)) _exit(0);
   return status;
 }
 
 Status Session::end() {
   if (status_) {
     capnp::MallocMessageBuilder builder;
-    builder.initRoot<schema::FromInterpreter>().initReply().setDone();
-    status_ = connection_->send(builder);
+    auto reply = builder.initRoot<schema::FromInterpreter>().initReply();
+    reply.setDone();
+    status_ = send(builder, reply, Done{});
   }
   // The client has been told; from here on its going is no reason to stop short.
   watch_.reset();

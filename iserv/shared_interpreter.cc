@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "iserv/runtime_folder.h"
 #include "iserv/surroundings.h"
@@ -240,7 +241,13 @@ std::optional<SharedInterpreter::Operation> SharedInterpreter::operationOf(
   }
 }
 
-bool SharedInterpreter::answer(schema::Request::Reader request, schema::Reply::Builder reply) {
+bool SharedInterpreter::answerMemory(schema::Request::Reader request, schema::Reply::Builder reply) {
+  // A session that goes on for so long has memory of its own.
+  constexpr uint64_t kRoom = uint64_t{16} << 20;
+  if (nextAddress_ + request.totalSize().wordCount * sizeof(capnp::word) + kRoom >
+      schema::ARENA_ADDRESS + schema::ARENA_SIZE) {
+    return false;
+  }
   if (request.isMallocData()) {
     reply.setPointer(place(view(request.getMallocData()), false));
     return true;
@@ -251,6 +258,11 @@ bool SharedInterpreter::answer(schema::Request::Reader request, schema::Reply::B
     for (uint32_t i = 0; i < strings.size(); ++i) pointers.set(i, place(view(strings[i]), true));
     return true;
   }
+  return false;
+}
+
+bool SharedInterpreter::answer(schema::Request::Reader request, schema::Reply::Builder reply) {
+  if (answerMemory(request, reply)) return true;
   std::optional<Operation> operation = operationOf(request);
   if (!operation) return false;
   try {
@@ -324,20 +336,20 @@ uint64_t SharedInterpreter::place(std::string_view bytes, bool terminated) {
   return address;
 }
 
-void SharedInterpreter::replay(bool load, const std::function<void(capnp::MessageBuilder&)>& send) const {
+void SharedInterpreter::replay(bool everything, const std::function<void(capnp::MessageBuilder&)>& send) {
   // Bytes that lie together travel together.
-  if (!placed_.empty()) {
-    std::string all(nextAddress_ - schema::ARENA_ADDRESS, '\0');
-    for (const PlacedData& data : placed_) {
-      all.replace(data.address - schema::ARENA_ADDRESS, data.bytes.size(), data.bytes);
-    }
+  auto placed = std::span(placed_).subspan(everything ? 0 : std::exchange(replayed_, placed_.size()));
+  if (!placed.empty()) {
+    uint64_t begin = placed.front().address;
+    std::string all(nextAddress_ - begin, '\0');
+    for (const PlacedData& data : placed) all.replace(data.address - begin, data.bytes.size(), data.bytes);
     capnp::MallocMessageBuilder builder;
     auto place = builder.initRoot<schema::ToInterpreter>().initRequest().initPlaceData();
-    place.setAddress(schema::ARENA_ADDRESS);
+    place.setAddress(begin);
     place.setData(toData(all));
     send(builder);
   }
-  if (!load) return;
+  if (!everything) return;
   for (const Operation& operation : operations_) {
     capnp::MallocMessageBuilder builder;
     auto request = builder.initRoot<schema::ToInterpreter>().initRequest();

@@ -49,6 +49,9 @@ class SharedInterpreter {
 
   // Answers a request if it can be without an interpreter. False if it cannot: then there must be one.
   bool answer(schema::Request::Reader request, schema::Reply::Builder reply);
+  // The part of that which does not load: puts bytes into the arena. For all requests of these kinds, also
+  // when there is an interpreter, so that such addresses do not depend on it; replay() must follow then.
+  bool answerMemory(schema::Request::Reader request, schema::Reply::Builder reply);
 
   // Asks for a session in which all load operations that were answered are done; the result is a socket to
   // it, to which one can write at once. Once.
@@ -60,9 +63,10 @@ class SharedInterpreter {
   // Another session in which the same is done, by a new connection to the broker.
   Result<kj::AutoCloseFd> attachAgain(const SharedProgram& program);
 
-  // What was answered and has to be done by an interpreter that is not the broker's, in order; by a
-  // session only the part that does not load. Each is a complete ToInterpreter.
-  void replay(bool load, const std::function<void(capnp::MessageBuilder&)>& send) const;
+  // What was answered and has to be done by an interpreter that is not the broker's, in order; or
+  // (`everything` is false) by a session, which has loaded what it needs, since the last time. Each is a
+  // complete ToInterpreter.
+  void replay(bool everything, const std::function<void(capnp::MessageBuilder&)>& send);
 
   // After attach(): notes what the session is asked for, so that the broker can have it ready the next
   // time.
@@ -106,6 +110,7 @@ class SharedInterpreter {
   uint32_t node_ = 0;        // where in the trie: an index
   std::vector<Operation> operations_;  // answered here
   std::vector<PlacedData> placed_;
+  size_t replayed_ = 0;  // how many of these a session has
   uint64_t nextAddress_ = schema::ARENA_ADDRESS;
   // What the session was asked to load next, until it was asked for something else.
   std::vector<Operation> loaded_;

@@ -14,8 +14,8 @@ namespace {
 
 constexpr uint64_t kPatienceMs = 2000;
 
-// Of a process whose end nobody has seen.
-constexpr Ended kUnknownEnd{1, 0};
+// Of a process whose end nobody has seen: whoever killed its zygote is likely to have killed it, too.
+constexpr Ended kUnknownEnd{0, SIGKILL};
 
 }  // namespace
 

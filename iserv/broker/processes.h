@@ -5,7 +5,7 @@
 // and collects them itself, as it does the root zygotes. It also inherits what a splice started and left
 // behind, of which it knows nothing; so it collects whatever it is given. Statuses that a zygote collected
 // and could not report any more are lost: when a zygote ends, those of its children that are gone are taken
-// to have failed.
+// to have been killed.
 #pragma once
 
 #include <sys/types.h>
