@@ -10,7 +10,7 @@ from test_sharing import SharingTest
 
 GHCI = (GHC, "--interactive", "-v0", "-ignore-dot-ghci")
 
-PLAYED = ("statements", "reload", "breakpoints", "threads", "exceptions", "stdin", "packages", "foreign_calls")
+PLAYED = ("statements", "reload", "breakpoints", "stdin", "foreign_calls")
 
 PROMPT = "ready> "
 

@@ -7,8 +7,8 @@ from projects import PROJECTS
 from support import GHC, OURS, WAYS, expand, external, for_each, peer
 from test_sharing import SharingTest
 
-CHOSEN = ("lens", "aeson", "effects", "annotations", "cbits", "exports", "diamond")
-"""Names of projects: large libraries, splices that act, annotations, C code, exported functions."""
+CHOSEN = ("lens", "aeson", "effects", "annotations", "exports", "diamond")
+"""Names of projects: large libraries, splices that act, annotations, exported functions."""
 
 MAKES = ("cbits", "diamond")
 """Those that are also compiled by one GHC as a whole, as cabal does it."""
