@@ -60,6 +60,8 @@ void endProcess(Session& session) {
 void startRts(int* argc, char*** argv, std::span<const ExportedSymbol> symbols) {
   RtsConfig config = defaultRtsConfig;
   config.rts_opts_enabled = RtsOptsAll;
+  // Most splices then end before the first garbage collection, which looks at all the code that is loaded.
+  config.rts_opts = "-A4m";
   // Interpreted code can refer to any top-level thunk of the program at any time.
   config.keep_cafs = 1;
   hs_init_ghc(argc, argv, config);

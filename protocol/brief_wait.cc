@@ -7,8 +7,8 @@ namespace splicehost {
 
 namespace {
 
-// About what it costs to block and be woken.
-constexpr uint64_t kWorthWhile = 60'000;
+// Several times what it costs to block and be woken: the peers work for about so long between messages.
+constexpr uint64_t kWorthWhile = 200'000;
 
 uint64_t now() {
   timespec time;
