@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "iserv/configuration.h"
 #include "iserv/front_end.h"
@@ -128,12 +129,12 @@ void noteSignals(FrontEndOptions& options) {
 // always open from here on, as /dev/null if need be.
 Status secureStreams(FrontEndOptions& options) {
   // GHC's pipes are this process's alone, too: whoever else held them would hide GHC's end from us.
-  for (int* fd : {&options.readFd, &options.writeFd}) {
-    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (moved < 0) return Error{std::string("GHC's pipes: ") + std::strerror(errno)};
-    close(*fd);
-    *fd = moved;
-  }
+  int readFd = fcntl(options.readFd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  int writeFd = fcntl(options.writeFd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (readFd < 0 || writeFd < 0) return Error{std::string("GHC's pipes: ") + std::strerror(errno)};
+  close(std::exchange(options.readFd, readFd));
+  // A socket can be both.
+  close(std::exchange(options.writeFd, writeFd));
   int null;
   do {
     null = open("/dev/null", O_RDWR);
