@@ -1,4 +1,4 @@
-"""Compiles share interpreters that have loaded libraries: the basics, and the tools for all such tests."""
+"""Compiles share interpreters that have loaded libraries: the basics, and what all such tests need."""
 
 import ctypes
 import dataclasses
@@ -168,17 +168,17 @@ class Package:
         else:
             self._run(*gcc, "-shared", sources / "cbits" / "inner.c", "-o", self.dependency)
             needs = ("-L" + str(self.library), "-Wl,-rpath,$ORIGIN/first:$ORIGIN")
-            self._run(*gcc, "-shared", sources / "cbits" / "outer.c", "-o", self.library / "libouter.so",
-                      *needs, "-linner")
+            self._run(*gcc, "-shared", sources / "cbits" / "outer.c", *needs, "-linner",
+                      "-o", self.library / "libouter.so")
         self._run(GHC, "-v0", "--make", "-no-link", *self.way.flags, define, "-fPIC",
                   "-this-unit-id", "subject-1.0", f"-i{sources}", "-odir", objects,
                   "-hidir", self.library, "Subject", "Facts")
         made = sorted(objects.iterdir())
         if self.way.name == "dynamic":
             version = self._run(GHC, "--numeric-version").strip()
-            self._run(GHC, "-v0", "-shared", "-dynamic", "-this-unit-id", "subject-1.0", *made,
+            parts = () if self.whole else (f"-L{self.library}", "-optl-Wl,-rpath,$ORIGIN", "-louter")
+            self._run(GHC, "-v0", "-shared", "-dynamic", "-this-unit-id", "subject-1.0", *made, *parts,
                       "-package", "process", "-package", "unix", "-package", "directory",
-                      *([] if self.whole else [f"-L{self.library}", "-optl-Wl,-rpath,$ORIGIN", "-louter"]),
                       "-o", self.library / f"libHSsubject-1.0-ghc{version}.so")
         else:
             suffix = "_p" if self.way.name == "profiling" else ""
@@ -261,7 +261,7 @@ class SharingTest(IntegrationTest):
         while not (result := condition()):
             if time.monotonic() > deadline:
                 self.fail(f"not within {seconds} s: {what}; {self.status()}; {self.living()}")
-            time.sleep(0.01)
+            time.sleep(0.02)
         return result
 
     def wait_for_file(self, name, process=None, seconds=30):
@@ -307,7 +307,8 @@ class SharingTest(IntegrationTest):
 
     def compile(self, way, *arguments, status=0, **options):
         """One GHC, once; it says nothing but errors and warnings."""
-        done = self.workspace.ghc(OURS, "-v0", "-fforce-recomp", "-c", *way.flags, *arguments, **options)
+        done = self.workspace.ghc(OURS, "-v0", "-fforce-recomp", "-c", *way.flags, *arguments,
+                                  **options)
         if status is not None:
             self.assertEqual(done.status, status, done)
         return done
@@ -382,7 +383,8 @@ class Basics(SharingTest):
         self.workspace.write("Home.hs", "module Home where\nimport Subject\ntwice :: Int\n"
                              "twice = 2 * haskellValue\n{-# NOINLINE twice #-}\n")
         self.workspace.write("UsesHome.hs", "{-# LANGUAGE TemplateHaskell #-}\nmodule UsesHome where\n"
-                             "import Language.Haskell.TH\nimport Home\n$(runIO (print twice) >> pure [])\n")
+                             "import Language.Haskell.TH\nimport Home\n"
+                             "$(runIO (print twice) >> pure [])\n")
         self.compile(way, *package.flags, "Home.hs")
         for _ in range(4):
             done = self.compile(way, *package.flags, "UsesHome.hs")

@@ -105,9 +105,10 @@ class Upgrade(SharingTest):
         self.copy_source("Uses.hs")
         self.compile_installed(way, package)
         old = self.wait_until_grown()
-        ghci = self.workspace.start(GHC, "--interactive", "-v0", "-ignore-dot-ghci", *external(self.iserv),
-                                    *way.flags, *package.flags, stdin=subprocess.PIPE,
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        ghci = self.workspace.start(GHC, "--interactive", "-v0", "-ignore-dot-ghci",
+                                    *external(self.iserv), *way.flags, *package.flags,
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE)
         ghci.stdin.write(b"import Subject\nbump\n")
         ghci.stdin.flush()
         self.assertEqual(ghci.stdout.readline(), b"1\n")
@@ -142,18 +143,21 @@ class Namespaces(SharingTest):
         self.package = self.make_package(self.way)
         self.warm(self.package, self.way)
 
-    def compile_inside(self, *options, first=":", then=":"):
+    def ghc_command(self):
+        return (GHC, *external(OURS), "-v0", "-fforce-recomp", "-c", *self.way.flags,
+                *self.package.flags, "Uses.hs")
+
+    def compile_inside(self, *options, first=":"):
         """Compiles within new namespaces, twice; ends what was started there."""
         probe = self.workspace.run("unshare", *options, "true")
         if probe.status:
             self.skipTest(f"unshare {' '.join(options)}: {probe.stderr.strip()}")
         before = self.status()
-        ghc = " ".join(map(str, (GHC, *external(OURS), "-v0", "-fforce-recomp", "-c", *self.way.flags,
-                                 *self.package.flags, "Uses.hs")))
-        done = self.workspace.run("unshare", *options, "sh", "-c",
-                                  f"{first} && {ghc} && {ghc}; status=$?; {then}; {ISERVCTL} stop >&2; exit $status")
+        script = f'{first} && "$@" && "$@"; status=$?; {ISERVCTL} stop >&2; exit $status'
+        done = self.workspace.run("unshare", *options, "sh", "-c", script, "sh", *self.ghc_command())
         after = self.status()
-        self.assertEqual((done.status, after.pid, after.attaches), (0, before.pid, before.attaches), done)
+        self.assertEqual(done.status, 0, done)
+        self.assertEqual((after.pid, after.attaches), (before.pid, before.attaches), done)
         return done
 
     @for_each(options=("--mount", "--mount --pid --fork", "--mount --pid --fork --mount-proc",
@@ -176,11 +180,10 @@ class Namespaces(SharingTest):
         if probe.status:
             self.skipTest(probe.stderr.strip())
         outside = set(self.living())
-        ghc = (GHC, *external(OURS), "-v0", "-fforce-recomp", "-c", *self.way.flags, *self.package.flags,
-               "Uses.hs")
-        done = self.workspace.run("unshare", "--mount", "--pid", "--fork", "sh", "-c", '"$@"; "$@"', "sh", *ghc)
+        done = self.workspace.run("unshare", "--mount", "--pid", "--fork",
+                                  "sh", "-c", '"$@"; "$@"', "sh", *self.ghc_command())
         self.assertEqual(done.stdout, f"({OLD},{OLD},{OLD})\n" * 2, done)
-        self.assertFalse({pid for pid in self.brokers() if pid not in outside}, "a broker outlives its container")
+        self.assertFalse(set(self.brokers()) - outside, "a broker outlives its container")
         self.assert_says(OLD, self.package, self.way)
 
 

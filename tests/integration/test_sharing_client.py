@@ -40,10 +40,12 @@ CONDITIONS = (
     Condition("appending", "echo before > output; exec >> output 2>&1;", 'output.*output'),
     # What is closed is /dev/null in our interpreters.
     Condition("no_input", "exec <&-;", 'streams: \\["\\\\"/dev/null'),
-    Condition("environment", "export SUBJECT='a  b' EMPTY= LINES2='a\nb'; export LATIN=$(printf '\\344');"
-              " unset TERM;", r"SUBJECT.,.a  b"),
-    Condition("large_environment", "export LARGE=$(head -c 120000 /dev/zero | tr '\\0' x);", "LARGE.,.xxxx"),
-    Condition("folder", "mkdir below; cp Reports.hs below; cd below;", 'current directory: "\\S+/below"'),
+    Condition("environment", "export SUBJECT='a  b' EMPTY= TWO='a\nb';"
+              " export LATIN=$(printf '\\344'); unset TERM;", r"SUBJECT.,.a  b"),
+    Condition("large_environment", "export LARGE=$(head -c 120000 /dev/zero | tr '\\0' x);",
+              "LARGE.,.xxxx"),
+    Condition("folder", "mkdir below; cp Reports.hs below; cd below;",
+              r'current directory: "\S+/below"'),
     Condition("mode_mask", "umask 027;", r"Umask:\\t0027"),
     Condition("open_files", "ulimit -S -n 345;", r'open files: \("345","\d+"\)'),
     Condition("all_limits", "ulimit -n 400; ulimit -c 0; ulimit -s 4096; ulimit -t 1000;",

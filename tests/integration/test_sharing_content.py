@@ -89,7 +89,8 @@ class Moved(SharingTest):
         for file in os.listdir(dynamic):
             if file.startswith("libHSlens-"):
                 shutil.copy(os.path.join(dynamic, file), folder)
-        described = described.replace(f"dynamic-library-dirs: {dynamic}\n", f"dynamic-library-dirs: {folder}\n")
+        described = described.replace(f"dynamic-library-dirs: {dynamic}\n",
+                                      f"dynamic-library-dirs: {folder}\n")
         # Not registered, since ghc-pkg would refuse a package that there is already.
         database = folder / "db"
         self.assertEqual(self.workspace.run(GHC_PKG, "init", database).status, 0)
@@ -306,7 +307,7 @@ class WithinOneTick(SharingTest):
         old = package.copy_to(self.workspace.root / "old")
         self.copy_source("Uses.hs")
         contents = (old, other)
-        for number in range(6):
+        for number in range(4):
             first, then = contents[number % 2], contents[(number + 1) % 2]
             source = TICKS.replace("FROM", f'"{first.code}"').replace("THEN", f'"{then.code}"')
             source = source.replace("TO", f'"{package.code}"')

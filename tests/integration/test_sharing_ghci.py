@@ -62,7 +62,8 @@ class AtTheTerminal(SharingTest):
     def start(self, way):
         """Opens GHCi in a terminal: the first time it is to grow a zygote."""
         self.workspace.write("prompt.ghci", f':set prompt "{PROMPT}"\nimport Control.Concurrent\n')
-        terminal = Terminal(self.workspace, *GHCI, "-ghci-script", "prompt.ghci", *external(OURS), *way.flags)
+        terminal = Terminal(self.workspace, *GHCI, "-ghci-script", "prompt.ghci", *external(OURS),
+                            *way.flags)
         self.addCleanup(terminal.close)
         terminal.wait_for(PROMPT)
         return terminal
@@ -72,7 +73,8 @@ class AtTheTerminal(SharingTest):
         """^C ends a statement, and no other session."""
         first, second = self.start(way), self.start(way)
         self.assertEqual(len(self.status().sessions), 2)
-        for statement in ("print (length [1 :: Integer ..])", "threadDelay 1000000000", "getLine >>= putStrLn"):
+        for statement in ("print (length [1 :: Integer ..])", "threadDelay 1000000000",
+                          "getLine >>= putStrLn"):
             first.type(f'putStrLn "begun" >> ({statement})\n')
             # The first time it is what was typed that appears.
             first.wait_for("begun")

@@ -51,7 +51,8 @@ class Identical(SharingTest):
         self.before = self.files()
         compiles = [(*way.flags, *words, *objects) for words in compiles]
         theirs = self.compile_all(peer(), compiles, "off")
-        self.assertEqual(self.differences(theirs, self.compile_all(OURS, compiles, "off")), [], "direct mode")
+        alone = self.compile_all(OURS, compiles, "off")
+        self.assertEqual(self.differences(theirs, alone), [], "direct mode")
         for number in range(3):
             shared = self.compile_all(OURS, compiles, "on")
             self.assertEqual(shared.said, theirs.said)
@@ -75,11 +76,13 @@ class Identical(SharingTest):
 
     def files(self):
         root = self.workspace.cwd
-        return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        return {str(path.relative_to(root)): path.read_bytes()
+                for path in root.rglob("*") if path.is_file()}
 
     @staticmethod
     def differences(theirs, ours):
-        return [name for name in {*theirs.files, *ours.files} if theirs.files.get(name) != ours.files.get(name)]
+        return [name for name in {*theirs.files, *ours.files}
+                if theirs.files.get(name) != ours.files.get(name)]
 
 
 if __name__ == "__main__":

@@ -60,9 +60,12 @@ DEEDS = (
     Deed("buffering", "hSetBuffering stdout NoBuffering >> hSetBuffering stdin NoBuffering"
          " >> hSetEncoding stdout latin1"),
     Deed("closed_output", "hClose stdout >> hClose stdin"),
-    Deed("unfinished_output", "hSetBuffering stdout (BlockBuffering Nothing) >> putStr (replicate 50 'x')"),
-    Deed("signal_handlers", "forM_ [sigHUP, sigUSR1, sigTERM] (\\s -> installHandler s (Catch (pure ())) Nothing)"
-         " >> installHandler sigUSR2 Ignore Nothing >> blockSignals (addSignal sigUSR2 emptySignalSet)"),
+    Deed("unfinished_output", "hSetBuffering stdout (BlockBuffering Nothing)"
+         " >> putStr (replicate 50 'x')"),
+    Deed("signal_handlers", "forM_ [sigHUP, sigUSR1, sigTERM]"
+         " (\\s -> installHandler s (Catch (pure ())) Nothing)"
+         " >> installHandler sigUSR2 Ignore Nothing"
+         " >> blockSignals (addSignal sigUSR2 emptySignalSet)"),
     Deed("gigabyte", "mallocBytes (2 ^ 30) >>= \\p -> fillBytes (p :: Ptr Word8) 1 (2 ^ 30)"),
     Deed("threads", "replicateM_ 100 (forkIO (forever (threadDelay 1000 >> bump)))"),
     Deed("niceness", "nice 3"),
@@ -75,7 +78,7 @@ DEEDS = (
 
 @expand
 class Isolation(SharingTest):
-    """One zygote serves witnesses and culprits; what the witnesses see is what they see in direct mode."""
+    """One zygote serves witnesses and culprits; witnesses see what they see in direct mode."""
 
     @for_each(way=WAYS)
     def test(self, way):
@@ -112,7 +115,8 @@ class Isolation(SharingTest):
 
         after = self.wait_for_no_session()
         sessions = 3 if deed.survives else 2
-        self.assertEqual((after.attaches - before.attaches, after.hits - before.hits), (sessions, sessions))
+        self.assertEqual(after.attaches - before.attaches, sessions)
+        self.assertEqual(after.hits - before.hits, sessions)
         self.workspace.write("culprit goes on", "")
         alone = self.compile_directly(way, *self.flags, "Culprit.hs", status=None)
         self.assertEqual((culprit.returncode, said[0].decode()), (alone.status, alone.stdout), said[1])
@@ -220,8 +224,8 @@ class Different(SharingTest):
             self.compile(way, *package.flags, "Random.hs")
             self.wait_until_grown()
         before = self.status()
-        running = [self.start_compile(way, *package.flags, "Random.hs", "-o", f"{n}.o", "-ohi", f"{n}.hi",
-                                      stdout=subprocess.PIPE) for n in range(3)]
+        running = [self.start_compile(way, *package.flags, "Random.hs", "-o", f"{n}.o",
+                                      "-ohi", f"{n}.hi", stdout=subprocess.PIPE) for n in range(3)]
         said = [process.communicate(timeout=60)[0].decode().splitlines() for process in running]
         said += [self.compile(way, *package.flags, "Random.hs").stdout.splitlines() for _ in range(3)]
         self.assertEqual(self.status().hits, before.hits + 6)

@@ -26,8 +26,8 @@ class Client:
     def __init__(self, workspace, way):
         requests, self.to_front_end = os.pipe()
         self.from_front_end, answers = os.pipe()
-        self.process = workspace.start(OURS + way.suffix, answers, requests, pass_fds=(requests, answers),
-                                       stderr=subprocess.PIPE)
+        self.process = workspace.start(OURS + way.suffix, answers, requests,
+                                       pass_fds=(requests, answers), stderr=subprocess.PIPE)
         os.close(requests)
         os.close(answers)
 
@@ -109,7 +109,8 @@ class InARow(SoakTest):
         self.assertEqual(status.attaches, count)
         self.assertGreaterEqual(status.hits, count - 2, status)
         # Spares take a moment to be made.
-        self.wait_for(lambda: self.counts() == before[1:], f"as many as before: {before}, {self.counts()}")
+        self.wait_for(lambda: self.counts() == before[1:],
+                      f"as many as before: {before}, {self.counts()}")
         self.assertLess(self.measure()[0], before[0] + MEMORY_TOLERANCE)
         self.wait_for(lambda: not self.zombies(status.pid), "no zombies")
 

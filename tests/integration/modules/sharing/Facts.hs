@@ -33,7 +33,7 @@ reportFacts file = do
     , fact "encoding" (mapM hGetEncoding [stdin, stdout, stderr])
     , fact "buffering" (mapM hGetBuffering [stdin, stdout, stderr])
     , fact "open" (mapM hIsOpen [stdin, stdout, stderr])
-    , fact "streams" (mapM (\n -> textOf (getSymbolicLinkTarget ("/proc/self/fd/" ++ show n))) [0 .. 2 :: Int])
+    , fact "streams" (mapM (textOf . getSymbolicLinkTarget . ("/proc/self/fd/" ++)) ["0", "1", "2"])
     , fact "input" getContents
     , fact "status" (filter wanted . lines <$> readFile "/proc/self/status")
     , fact "limits" (lines <$> readFile "/proc/self/limits")
@@ -41,7 +41,8 @@ reportFacts file = do
     , fact "niceness" (getProcessPriority 0)
     , fact "handlers" (mapM handler [sigHUP, sigUSR1, sigUSR2, sigPIPE, sigTERM])
     , fact "fits in 600 MB" (all fits . lines <$> readFile "/proc/self/status")
-    , fact "a child's status" (sort . filter wanted . lines <$> readProcess "cat" ["/proc/self/status"] "")
+    , fact "a child's status"
+        (sort . filter wanted . lines <$> readProcess "cat" ["/proc/self/status"] "")
     , fact "a child's open files" (lines <$> readProcess "sh" ["-c", "ls /proc/$$/fd"] "")
     , fact "a child's exit" (system "exit 3")
     , fact "a timer" (threadDelay 1000)
