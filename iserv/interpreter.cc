@@ -60,8 +60,10 @@ void endProcess(Session& session) {
 void startRts(int* argc, char*** argv, std::span<const ExportedSymbol> symbols) {
   RtsConfig config = defaultRtsConfig;
   config.rts_opts_enabled = RtsOptsAll;
-  // Most splices then end before the first garbage collection, which looks at all the code that is loaded.
-  config.rts_opts = "-A4m";
+  // -A: most splices then end before the first garbage collection, which looks at all the code that is loaded.
+  // -xm: objects lie one after another from there on, so that forks which load the same have it at the same
+  // addresses; the kernel puts what is only asked to be below 2 GB (MAP_32BIT) at random places.
+  config.rts_opts = "-A4m -xm40000000";
   // Interpreted code can refer to any top-level thunk of the program at any time.
   config.keep_cafs = 1;
   hs_init_ghc(argc, argv, config);

@@ -383,6 +383,7 @@ Result<kj::AutoCloseFd> SharedInterpreter::attach() {
   capnp::MallocMessageBuilder builder;
   auto attach = builder.initRoot<schema::ToBroker>().initAttach();
   attach.setNode(records_->nodes[node_].getId());
+  attach.setLike(zygote_);
   auto files = attach.initFiles(static_cast<uint32_t>(operations_.size()));
   for (uint32_t i = 0; i < files.size(); ++i) files.set(i, toData(operations_[i].file));
   std::vector<int> fds = {session.get()};
@@ -399,7 +400,8 @@ Status SharedInterpreter::awaitSession() {
   auto answer = (*packet)->root<schema::FromBroker>();
   if (answer.isRefused()) return Error{std::string("the broker refuses: ") + answer.getRefused().cStr()};
   if (!answer.isAttached()) return Error{"the broker provided no session"};
-  sessionGroup = static_cast<pid_t>(answer.getAttached());
+  sessionGroup = static_cast<pid_t>(answer.getAttached().getSession());
+  zygote_ = answer.getAttached().getZygote();
   return Done{};
 }
 

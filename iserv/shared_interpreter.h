@@ -60,7 +60,8 @@ class SharedInterpreter {
   // After that: waits for the session. Fails if the broker does not provide one.
   Status awaitSession();
 
-  // Another session in which the same is done, by a new connection to the broker.
+  // Another session in which the same is done, by a new connection to the broker: a fork of the same process,
+  // if the broker still has it.
   Result<kj::AutoCloseFd> attachAgain(const SharedProgram& program);
 
   // What was answered and has to be done by an interpreter that is not the broker's, in order; or
@@ -108,6 +109,7 @@ class SharedInterpreter {
   std::unique_ptr<Records> records_;
   std::string folder_;       // the working directory
   uint32_t node_ = 0;        // where in the trie: an index
+  uint32_t zygote_ = 0;      // the process that the session is a fork of; 0 if there is no session yet
   std::vector<Operation> operations_;  // answered here
   std::vector<PlacedData> placed_;
   size_t replayed_ = 0;  // how many of these a session has

@@ -14,7 +14,7 @@ using Cxx = import "/capnp/c++.capnp";
 using Interpreter = import "interpreter.capnp";
 $Cxx.namespace("splicehost::schema");
 
-const brokerProtocolVersion :UInt32 = 1;
+const brokerProtocolVersion :UInt32 = 2;
 # Raised by every change that is not backward compatible. All sides must have the same.
 
 # --- What is shared ---------------------------------------------------------------------------------
@@ -129,8 +129,8 @@ struct FromBroker {
     # of this many bytes. It is sealed: nobody can change it.
     refused @2 :Text;
     # The hello or the attach cannot be met, and why. The client does without the broker.
-    attached @3 :UInt32;
-    # The attach is met; the process id of the session.
+    attached @3 :Attached;
+    # The attach is met.
     identity @4 :FileIdentity;
     # Answer to identify.
     sessionEnded @5 :SessionEnded;
@@ -174,6 +174,9 @@ struct Attach {
   # As getpriority() has it.
   processors @6 :Data;
   # Those that it may run on: a cpu_set_t, as sched_setaffinity() takes it.
+  like @7 :UInt32;
+  # The zygote (Attached.zygote) that the client's session was a fork of, if this one is to repeat what that
+  # one did; otherwise 0. The new session is a fork of the same process, as long as it is there.
   struct Limit {
     resource @0 :Int32;
     # As setrlimit() names it.
@@ -182,6 +185,13 @@ struct Attach {
     hard @2 :UInt64;
     # All bits set: no limit.
   }
+}
+
+struct Attached {
+  session @0 :UInt32;
+  # Its process id.
+  zygote @1 :UInt32;
+  # The process id of the zygote that it is a fork of.
 }
 
 struct Report {

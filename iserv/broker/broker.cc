@@ -205,7 +205,9 @@ void Broker::attached(ClientId id, Result<NewSession> result) {
     return send(id, message);
   }
   pid_t process = result->process->id();
-  answer.setAttached(static_cast<uint32_t>(process));
+  auto attached = answer.initAttached();
+  attached.setSession(static_cast<uint32_t>(process));
+  attached.setZygote(static_cast<uint32_t>(result->zygote));
   send(id, message);
 
   ++attaches_;
@@ -311,7 +313,9 @@ void Broker::tick() {
   log_.limit();
   if (windingDown_) return;
   if (!listener_) listen();
-  for (const auto& [key, tree] : trees_) tree->tick();
+  std::set<pid_t> inUse;
+  for (const auto& [process, session] : sessions_) inUse.insert(session.zygote);
+  for (const auto& [key, tree] : trees_) tree->tick(inUse);
   Result<linker::FileStamp> program = linker::stampOf(program_);
   if (!program || !programStamp_ || *program != *programStamp_) {
     return windDown("another program is at " + program_ + " now", Sessions::kWaitFor);
@@ -351,17 +355,25 @@ void Broker::keepLimits() {
       count += tree->zygotes().size();
       for (const auto& [node, zygote] : tree->zygotes()) {
         used += memory_[zygote->process->id()].proportionalBytes;
-        for (const auto& spare : zygote->spares) used += memory_[spare.process->id()].proportionalBytes;
+        for (const auto& spare : zygote->spares) used += memory_[spare->id()].proportionalBytes;
       }
+      for (const auto& zygote : tree->retired()) used += memory_[zygote->process->id()].proportionalBytes;
     }
     if (count > configuration_.zygotes) {
       if (!letOneGo("there are too many")) return;
     } else if (used > configuration_.memoryBytes) {
+      if (letRetiredGo()) continue;
       if (!letOneGo("all together use too much memory")) return;
     } else {
       return;
     }
   }
+}
+
+bool Broker::letRetiredGo() {
+  bool any = false;
+  for (const auto& [key, tree] : trees_) any = tree->letRetiredGo() || any;
+  return any;
 }
 
 bool Broker::letOneGo(const std::string& why) {
@@ -404,8 +416,9 @@ void Broker::measure(std::function<void(const Memory&)> done) {
   for (const auto& [key, tree] : trees_) {
     for (const auto& [node, zygote] : tree->zygotes()) {
       (*memory)[zygote->process->id()];
-      for (const auto& spare : zygote->spares) (*memory)[spare.process->id()];
+      for (const auto& spare : zygote->spares) (*memory)[spare->id()];
     }
+    for (const auto& zygote : tree->retired()) (*memory)[zygote->process->id()];
     if (const ZygoteProcess* growing = tree->grower().growing()) (*memory)[growing->id()];
   }
   auto read = [memory] {

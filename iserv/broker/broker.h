@@ -77,6 +77,7 @@ class Broker {
 
   void tick();
   void keepLimits();
+  bool letRetiredGo();
   bool letOneGo(const std::string& why);
   void letIdleGo();
   void refreshMemory();

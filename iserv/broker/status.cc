@@ -75,7 +75,7 @@ void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& mem
     auto unused = static_cast<int64_t>(uv_now(&loop_) - zygote->lastUsed);
     builder.setLastUsed(now - unused * 1'000'000);
     builder.setSymbols(static_cast<uint32_t>(zygote->node->symbols.size()));
-    builder.setGrowing(zygote->lookUps != zygote->lookUpsDone);
+    builder.setGrowing(zygote->successor != nullptr);
   }
   for (const ZygoteTree* tree : growing) {
     // There may be no process yet.

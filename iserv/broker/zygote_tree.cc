@@ -20,6 +20,8 @@ constexpr uint64_t kInUseMs = 60'000;
 constexpr uint64_t kRefillMs = 20;
 // How long a client waits for a zygote that does not answer.
 constexpr uint64_t kPatienceMs = 10'000;
+// How long a retired zygote is kept after the last of its sessions has ended.
+constexpr uint64_t kRetirementMs = 5'000;
 // Symbols that are remembered for one node.
 constexpr size_t kMostSymbols = 20'000;
 
@@ -46,8 +48,8 @@ std::optional<uint32_t> firstChanged(const Zygote& zygote) {
   return std::nullopt;
 }
 
-std::vector<Zygote::Fork>::iterator find(std::vector<Zygote::Fork>& forks, const ZygoteProcess* process) {
-  return std::ranges::find_if(forks, [&](const Zygote::Fork& fork) { return fork.process.get() == process; });
+Zygote::Forks::iterator find(Zygote::Forks& forks, const ZygoteProcess* process) {
+  return std::ranges::find(forks, process, &std::unique_ptr<ZygoteProcess>::get);
 }
 
 }  // namespace
@@ -108,7 +110,8 @@ void ZygoteTree::attach(SessionOrder order) {
 void ZygoteTree::serve(SessionOrder order) {
   if (closed_) return order.done(Error{"the broker is ending"});
   std::vector<SessionOrder> displaced;
-  Zygote* zygote = nearestIntact(order, displaced);
+  Zygote* zygote = zygoteLike(order);
+  if (zygote == nullptr) zygote = nearestIntact(order, displaced);
   if (zygote == nullptr) {
     Status started = order.triedRoot ? Error{"the interpreter does not start"} : start();
     order.triedRoot = true;
@@ -123,6 +126,23 @@ void ZygoteTree::serve(SessionOrder order) {
     handOut(*zygote);
   }
   for (SessionOrder& other : displaced) serve(std::move(other));
+}
+
+// The zygote of which the client has had a fork before, if it is to have another one.
+Zygote* ZygoteTree::zygoteLike(const SessionOrder& order) {
+  auto process = static_cast<pid_t>(order.packet.root<schema::ToBroker>().getAttach().getLike());
+  auto isIt = [&](const Zygote& zygote) {
+    size_t depth = zygote.node->depth;
+    return process != 0 && zygote.process->id() == process && depth < order.nodes.size() &&
+           order.nodes[depth] == zygote.node->id && !firstChanged(zygote);
+  };
+  for (const auto& [id, zygote] : zygotes_) {
+    if (isIt(*zygote)) return zygote.get();
+  }
+  for (const auto& zygote : retired_) {
+    if (isIt(*zygote)) return zygote.get();
+  }
+  return nullptr;
 }
 
 // The zygote that has done most of what the order needs. On the way, lets go of zygotes that have mapped
@@ -140,12 +160,12 @@ Zygote* ZygoteTree::nearestIntact(const SessionOrder& order, std::vector<Session
 
 // Forgets a node and all below, since its file has changed.
 void ZygoteTree::dropFrom(LoadTrie::Node& node, std::vector<SessionOrder>& displaced) {
-  std::vector<Zygote*> doomed;
+  std::vector<NodeId> doomed;
   for (const auto& [id, zygote] : zygotes_) {
-    if (isBelow(zygote->node, &node)) doomed.push_back(zygote.get());
+    if (isBelow(zygote->node, &node)) doomed.push_back(id);
   }
-  for (Zygote* zygote : doomed) {
-    std::ranges::move(remove(*zygote, node.operation.file + " or what it needs has changed"),
+  for (NodeId id : doomed) {
+    std::ranges::move(remove(*zygoteAt(id), node.operation.file + " or what it needs has changed"),
                       std::back_inserter(displaced));
   }
   trie_.drop(node);
@@ -154,7 +174,7 @@ void ZygoteTree::dropFrom(LoadTrie::Node& node, std::vector<SessionOrder>& displ
 // Gives spares to those who wait, and orders more if there are too few.
 void ZygoteTree::handOut(Zygote& zygote) {
   while (!zygote.waiting.empty() && !zygote.spares.empty()) {
-    Zygote::Fork fork = std::move(zygote.spares.back());
+    std::unique_ptr<ZygoteProcess> fork = std::move(zygote.spares.back());
     zygote.spares.pop_back();
     SessionOrder& order = zygote.waiting.front();
     if (!give(zygote, std::move(fork), order)) continue;
@@ -164,7 +184,7 @@ void ZygoteTree::handOut(Zygote& zygote) {
 }
 
 // False if the fork is gone.
-bool ZygoteTree::give(Zygote& zygote, Zygote::Fork fork, SessionOrder& order) {
+bool ZygoteTree::give(Zygote& zygote, std::unique_ptr<ZygoteProcess> fork, SessionOrder& order) {
   auto attach = order.packet.root<schema::ToBroker>().getAttach();
   uint32_t done = zygote.node->depth;
   capnp::MallocMessageBuilder message;
@@ -174,9 +194,9 @@ bool ZygoteTree::give(Zygote& zygote, Zygote::Fork fork, SessionOrder& order) {
   for (uint32_t i = 0; i < replay.size(); ++i) writeOperation(order.path[done + i], replay[i]);
   std::vector<int> fds;
   for (const kj::AutoCloseFd& fd : order.packet.fds) fds.push_back(fd.get());
-  if (!fork.process->become(message, fds)) return false;
+  if (!fork->become(message, fds)) return false;
 
-  NewSession session{std::move(fork.process), zygote.process->id(), replay.size()};
+  NewSession session{std::move(fork), zygote.process->id(), replay.size()};
   session.hit = replay.size() == 0 && done > 0;
   for (const LoadTrie::Node* node = zygote.node; node != nullptr; node = node->parent) {
     session.savedNanoseconds += node->nanoseconds;
@@ -193,11 +213,12 @@ bool ZygoteTree::give(Zygote& zygote, Zygote::Fork fork, SessionOrder& order) {
 // --- forks
 
 void ZygoteTree::refill(Zygote& zygote) {
-  // Forks of a zygote that looks up symbols are better made after that.
-  if (zygote.lookUpsDone == zygote.lookUps) orderForks(zygote, zygote.waiting.size() + sparesFor(zygote));
+  orderForks(zygote, zygote.waiting.size() + sparesFor(zygote));
 }
 
 size_t ZygoteTree::sparesFor(const Zygote& zygote) const {
+  // Forks of a successor are better ones.
+  if (zygote.successor || isRetired(zygote)) return 0;
   if (zygote.lastUsed + kInUseMs < uv_now(&parts_.loop)) return 0;
   if (zygote.node->parent == nullptr) return std::min(parts_.spares, 1u);
   return isInner(zygote) ? 0 : parts_.spares;
@@ -218,23 +239,22 @@ void ZygoteTree::orderForks(Zygote& zygote, size_t wanted) {
     process->whenReady([this, &zygote, process] { forkReady(zygote, process); });
     process->whenGone(
         [this, &zygote, process](const std::string& why) { forkGone(zygote, process, why); });
-    zygote.starting.push_back({std::move(*fork), zygote.lookUps});
+    zygote.starting.push_back(std::move(*fork));
     ++activity_;
   }
 }
 
 void ZygoteTree::forkReady(Zygote& zygote, const ZygoteProcess* process) {
   auto found = find(zygote.starting, process);
-  Zygote::Fork fork = std::move(*found);
+  zygote.spares.push_back(std::move(*found));
   zygote.starting.erase(found);
-  // One from before a lookup is good for somebody who waits.
-  if (fork.lookUps >= zygote.linked || !zygote.waiting.empty()) zygote.spares.push_back(std::move(fork));
   handOut(zygote);
+  if (isRetired(zygote)) zygote.spares.clear();
 }
 
 void ZygoteTree::forkGone(Zygote& zygote, const ZygoteProcess* process, const std::string& why) {
   parts_.log("a fork of " + describe(zygote) + " is gone: " + why);
-  std::erase_if(zygote.spares, [&](const Zygote::Fork& fork) { return fork.process.get() == process; });
+  if (auto spare = find(zygote.spares, process); spare != zygote.spares.end()) zygote.spares.erase(spare);
   auto started = find(zygote.starting, process);
   if (started == zygote.starting.end()) return;
   zygote.starting.erase(started);
@@ -263,16 +283,23 @@ bool ZygoteTree::isInner(const Zygote& zygote) const {
 Zygote& ZygoteTree::plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process,
                           std::vector<Mapping> mappings) {
   auto owned = std::make_unique<Zygote>();
-  Zygote& zygote = *owned;
-  zygote.node = &node;
-  zygote.process = std::move(process);
-  zygote.mappings = std::move(mappings);
-  zygote.lastUsed = uv_now(&parts_.loop);
-  zygote.process->whenGone([this, id = node.id](const std::string& why) { letGo(id, why); });
-  node.hasZygote = true;
-  zygotes_[node.id] = std::move(owned);
-  ++activity_;
+  owned->node = &node;
+  owned->mappings = std::move(mappings);
+  Zygote& zygote = place(std::move(owned), std::move(process));
   linkAhead(zygote, std::vector(node.symbols.begin(), node.symbols.end()));
+  return zygote;
+}
+
+Zygote& ZygoteTree::place(std::unique_ptr<Zygote> owned, std::unique_ptr<ZygoteProcess> process) {
+  Zygote& zygote = *owned;
+  zygote.process = std::move(process);
+  zygote.lastUsed = uv_now(&parts_.loop);
+  zygote.process->whenGone([this, &zygote](const std::string& why) {
+    for (SessionOrder& order : remove(zygote, why)) serve(std::move(order));
+  });
+  zygote.node->hasZygote = true;
+  zygotes_[zygote.node->id] = std::move(owned);
+  ++activity_;
   return zygote;
 }
 
@@ -288,24 +315,63 @@ void ZygoteTree::lookUp(Zygote& zygote, std::span<const std::string> symbols) {
 }
 
 void ZygoteTree::linkAhead(Zygote& zygote, std::span<const std::string> symbols) {
-  if (symbols.empty()) return;
-  uint32_t number = ++zygote.lookUps;
+  zygote.symbols.insert(zygote.symbols.end(), symbols.begin(), symbols.end());
+  if (zygote.symbols.empty() || zygote.successor) return;
+  auto fork = zygote.process->fork(schema::ForkPurpose::ZYGOTE);
+  if (!fork) return parts_.log("no symbols can be linked ahead: " + fork.error().message);
   ++activity_;
-  zygote.process->lookUp(symbols, [this, &zygote, number](uint32_t found) {
-    zygote.lookUpsDone = number;
-    if (found > 0) {
-      // Forks that were made before have not linked them.
-      zygote.linked = number;
-      std::erase_if(zygote.spares, [&](const Zygote::Fork& fork) { return fork.lookUps < number; });
-    }
+  zygote.successor = std::move(*fork);
+  zygote.successor->whenGone([this, &zygote](const std::string& why) {
+    parts_.log("symbols are not linked ahead in " + describe(zygote) + ": " + why);
+    zygote.successor.reset();
     refill(zygote);
+  });
+  zygote.successor->whenReady([this, &zygote] {
+    zygote.successor->lookUp(std::exchange(zygote.symbols, {}), [this, &zygote](uint32_t found) {
+      if (found > 0) return succeed(zygote);
+      zygote.successor.reset();
+      linkAhead(zygote, {});
+      refill(zygote);
+    });
   });
 }
 
-// Takes a zygote away; result: those who waited for it.
+// See Note [Zygotes do not change].
+void ZygoteTree::succeed(Zygote& old) {
+  auto owned = std::make_unique<Zygote>();
+  owned->node = old.node;
+  owned->mappings = old.mappings;
+  owned->sessions = old.sessions;
+  owned->symbols = std::move(old.symbols);
+  old.refill = Timer();
+  old.spares.clear();
+  std::unique_ptr<Zygote>& at = zygotes_.at(old.node->id);
+  bool isNeeded = old.isBusy() || old.sessions > 0;
+  std::unique_ptr<ZygoteProcess> process = std::move(old.successor);
+  if (isNeeded) retired_.push_back(std::move(at));
+  Zygote& zygote = place(std::move(owned), std::move(process));
+  linkAhead(zygote, {});
+  refill(zygote);
+}
+
+bool ZygoteTree::isRetired(const Zygote& zygote) const {
+  auto placed = zygotes_.find(zygote.node->id);
+  return placed == zygotes_.end() || placed->second.get() != &zygote;
+}
+
+// Takes a zygote away, and its retired predecessors; result: those who waited for it.
 std::deque<SessionOrder> ZygoteTree::remove(Zygote& zygote, const std::string& why) {
   parts_.log("let go of " + describe(zygote) + ": " + why);
   std::deque<SessionOrder> waiting = std::move(zygote.waiting);
+  if (isRetired(zygote)) {
+    std::erase_if(retired_, [&](const auto& other) { return other.get() == &zygote; });
+    return waiting;
+  }
+  std::erase_if(retired_, [&](const auto& other) {
+    if (other->node != zygote.node) return false;
+    std::ranges::move(other->waiting, std::back_inserter(waiting));
+    return true;
+  });
   zygote.node->hasZygote = false;
   zygotes_.erase(zygote.node->id);
   return waiting;
@@ -317,26 +383,39 @@ void ZygoteTree::letGo(NodeId node, const std::string& why) {
   for (SessionOrder& order : remove(*zygote, why)) serve(std::move(order));
 }
 
+bool ZygoteTree::letRetiredGo() {
+  return std::erase_if(retired_, [](const auto& zygote) { return !zygote->isBusy(); }) > 0;
+}
+
 void ZygoteTree::close() {
   closed_ = true;
   grower_->close();
   while (!zygotes_.empty()) letGo(zygotes_.rbegin()->first, "the broker ends");
 }
 
-void ZygoteTree::tick() {
+void ZygoteTree::tick(const std::set<pid_t>& inUse) {
+  uint64_t now = uv_now(&parts_.loop);
   grower_->tick();
+  std::erase_if(retired_, [&](const auto& zygote) {
+    if (zygote->isBusy() || inUse.contains(zygote->process->id())) zygote->lastUsed = now;
+    return zygote->lastUsed + kRetirementMs < now;
+  });
+  auto isStuck = [&](const Zygote& zygote) {
+    return !zygote.waiting.empty() && zygote.waiting.front().since + kPatienceMs < now;
+  };
+  std::vector<SessionOrder> unserved;
+  auto giveUp = [&](Zygote& zygote) {
+    std::ranges::move(remove(zygote, "it does not answer"), std::back_inserter(unserved));
+  };
+  for (size_t i = retired_.size(); i-- > 0;) {
+    if (isStuck(*retired_[i])) giveUp(*retired_[i]);
+  }
   std::vector<NodeId> stuck;
   for (const auto& [id, zygote] : zygotes_) {
-    if (!zygote->waiting.empty() &&
-        zygote->waiting.front().since + kPatienceMs < uv_now(&parts_.loop)) {
-      stuck.push_back(id);
-    }
+    if (isStuck(*zygote)) stuck.push_back(id);
   }
-  for (NodeId id : stuck) {
-    for (SessionOrder& order : remove(*zygoteAt(id), "it does not answer")) {
-      order.done(Error{"the zygote does not answer"});
-    }
-  }
+  for (NodeId id : stuck) giveUp(*zygoteAt(id));
+  for (SessionOrder& order : unserved) order.done(Error{"the zygote does not answer"});
 }
 
 void ZygoteTree::report(LoadReport report) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,29 +60,26 @@ struct Mapping {
   Kind kind;
 };
 
+// Note [Zygotes do not change]. All forks of a zygote are the same, down to the addresses of what they link:
+// a session that was killed can be repeated by another one (iserv/dialogue.h). So symbols are not linked in a
+// zygote that may have sessions, but in a fork of it, its successor, which takes its place then. The zygote
+// is retired: it stays for those of its sessions that go on.
 struct Zygote {
-  // A fork that is to become a session.
-  struct Fork {
-    std::unique_ptr<ZygoteProcess> process;
-    uint32_t lookUps;  // those that the zygote had been told to do before
-  };
+  using Forks = std::vector<std::unique_ptr<ZygoteProcess>>;
 
   LoadTrie::Node* node = nullptr;
   std::unique_ptr<ZygoteProcess> process;
+  std::unique_ptr<ZygoteProcess> successor;  // while it links symbols
+  std::vector<std::string> symbols;          // for the one after it
   std::vector<Mapping> mappings;
   std::deque<SessionOrder> waiting;
-  std::vector<Fork> starting;
-  std::vector<Fork> spares;
+  Forks starting;  // to become sessions
+  Forks spares;
   Timer refill;
-  uint64_t lastUsed = 0;  // in the loop's time
+  uint64_t lastUsed = 0;  // in the loop's time; of a retired one, when it last had a session
   uint64_t sessions = 0;  // that came from here
-  uint32_t lookUps = 0;   // orders to look up symbols
-  uint32_t lookUpsDone = 0;
-  uint32_t linked = 0;  // the last one of them that linked something, counted from 1
 
-  bool isBusy() const {
-    return !process->isReady() || !waiting.empty() || !starting.empty() || lookUps != lookUpsDone;
-  }
+  bool isBusy() const { return !process->isReady() || !waiting.empty() || !starting.empty() || successor; }
 };
 
 class ZygoteTree {
@@ -126,10 +124,15 @@ class ZygoteTree {
 
   // Ends a zygote and its spares.
   void letGo(NodeId node, const std::string& why);
+  // Those that are kept only for sessions of theirs that may have to be repeated.
+  const std::vector<std::unique_ptr<Zygote>>& retired() const { return retired_; }
+  // Ends these. False if there is none.
+  bool letRetiredGo();
   // Ends all, for good.
   void close();
-  // To be called now and then: ends what does not answer.
-  void tick();
+  // To be called now and then: ends what does not answer, or is not needed any more. Sessions that run are
+  // forks of these processes.
+  void tick(const std::set<pid_t>& inUse);
 
   // --- for the grower
 
@@ -143,15 +146,19 @@ class ZygoteTree {
 
  private:
   void serve(SessionOrder order);
+  Zygote* zygoteLike(const SessionOrder& order);
   Zygote* nearestIntact(const SessionOrder& order, std::vector<SessionOrder>& displaced);
   void handOut(Zygote& zygote);
-  bool give(Zygote& zygote, Zygote::Fork fork, SessionOrder& order);
+  bool give(Zygote& zygote, std::unique_ptr<ZygoteProcess> fork, SessionOrder& order);
   void orderForks(Zygote& zygote, size_t wanted);
   void refill(Zygote& zygote);
   size_t sparesFor(const Zygote& zygote) const;
   void forkReady(Zygote& zygote, const ZygoteProcess* fork);
   void forkGone(Zygote& zygote, const ZygoteProcess* fork, const std::string& why);
   void linkAhead(Zygote& zygote, std::span<const std::string> symbols);
+  void succeed(Zygote& zygote);
+  bool isRetired(const Zygote& zygote) const;
+  Zygote& place(std::unique_ptr<Zygote> zygote, std::unique_ptr<ZygoteProcess> process);
   void dropFrom(LoadTrie::Node& node, std::vector<SessionOrder>& displaced);
   std::deque<SessionOrder> remove(Zygote& zygote, const std::string& why);
   std::string describe(const Zygote& zygote) const;
@@ -161,6 +168,7 @@ class ZygoteTree {
   const std::string name_;  // for the log
   LoadTrie trie_;
   std::map<NodeId, std::unique_ptr<Zygote>> zygotes_;
+  std::vector<std::unique_ptr<Zygote>> retired_;
   std::unique_ptr<Grower> grower_;
   kj::AutoCloseFd image_;
   size_t imageBytes_ = 0;

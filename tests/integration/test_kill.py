@@ -17,7 +17,7 @@ from support import GHC, OURS, WAYS, IntegrationTest, expand, external, for_each
 
 KILLS = int(os.environ.get("SPLICEHOST_KILLS", "54"))
 
-TOOLS = re.compile(r"(gcc|cc1|collect2|as|ld[.\w]*|ar|sh)$")
+TOOLS = re.compile(r"(gcc|cc1|collect2|as|ld[.\w]*|ar|sh)(-\d+)?$")
 """Programs that GHC runs and that end by themselves."""
 
 GHCS_OWN_FILES = re.compile(r"tmp/ghc\d+_\d+(/|$)|work/.*(o|hi)(-boot)?(\.tmp)?$|home/\.ghc(/|$)")

@@ -125,7 +125,7 @@ class Client {
   }
 
   // Asks for a session. Nothing if it is refused.
-  std::optional<Stream> attach(NodeId node, const std::vector<std::string>& files) {
+  std::optional<Stream> attach(NodeId node, const std::vector<std::string>& files, pid_t like = 0) {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) abort();
     kj::AutoCloseFd ours(ends[0]), theirs(ends[1]);
@@ -133,6 +133,7 @@ class Client {
     capnp::MallocMessageBuilder message;
     auto attach = message.initRoot<schema::ToBroker>().initAttach();
     attach.setNode(node);
+    attach.setLike(static_cast<uint32_t>(like));
     auto list = attach.initFiles(static_cast<uint32_t>(files.size()));
     for (uint32_t i = 0; i < files.size(); ++i) list.set(i, toData(files[i]));
     int fds[] = {theirs.get(), folder.get()};
@@ -140,10 +141,13 @@ class Client {
     theirs = nullptr;
     auto answer = receive();
     if (!answer || !answer->root<schema::FromBroker>().isAttached()) return std::nullopt;
-    session = static_cast<pid_t>(answer->root<schema::FromBroker>().getAttached());
+    auto attached = answer->root<schema::FromBroker>().getAttached();
+    session = static_cast<pid_t>(attached.getSession());
+    zygote = static_cast<pid_t>(attached.getZygote());
     return Stream(kj::mv(ours));
   }
   pid_t session = 0;
+  pid_t zygote = 0;  // that it is a fork of
 
   void report(NodeId node, const std::vector<Operation>& operations,
               const std::vector<std::string>& symbols = {}) {
@@ -470,6 +474,12 @@ TEST_F(BrokerTest, LinksAheadWhatWasLookedUp) {
   ASSERT_TRUE(settled());
   Client second = frontEnd();
   EXPECT_EQ(second.attach(*second.find(files), files)->readLine(), "loaded 1 replayed 0 linked 1");
+
+  // What repeats the first session is to be as that one was.
+  Client again = frontEnd();
+  EXPECT_EQ(again.attach(*again.find(files), files, first.zygote)->readLine(), "loaded 1 replayed 0 linked 0");
+  EXPECT_EQ(again.zygote, first.zygote);
+  EXPECT_NE(again.zygote, second.zygote);
 }
 
 TEST_F(BrokerTest, KnowsCopies) {

@@ -115,7 +115,7 @@ TEST_F(BrokerClientTest, IsRefused) {
 
 TEST_F(BrokerClientTest, GetsAWrongAnswer) {
   serve([](Request, Answer answer) {
-    answer.setAttached(1);
+    answer.initAttached().setSession(1);
     return true;
   });
   EXPECT_EQ(complaint(), "the broker does not answer as it should");
