@@ -53,11 +53,16 @@ bool runsStatement(schema::Request::Which which) {
   }
 }
 
-// Requests whose answer is the same in every interpreter: the RTS keeps library search paths, and finds
-// system libraries, only on Windows (rts/Linker.c, addLibrarySearchPath and following). GHC asks these
-// for each package.
-bool answeredHere(schema::Request::Which which, schema::Reply::Builder reply) {
-  switch (which) {
+// Requests whose answer is known before there is an interpreter. The RTS keeps library search paths, and finds
+// system libraries, only on Windows (rts/Linker.c, addLibrarySearchPath and following), and GHC asks these for
+// each package. If it is not told where a system library is, it has gcc search for the file, once for each
+// library, which takes longer than most splices. Those that the interpreter is linked with need not be found:
+// GHC takes the answer's file name without its extension, and asks for libNAME.so to be loaded
+// (GHC.Runtime.Linker, locateLib, 9.0.2), which is there already.
+bool answeredHere(schema::Request::Reader request, const std::set<std::string>& libraries,
+                  schema::Reply::Builder reply) {
+  constexpr std::string_view kPrefix = "lib";
+  switch (request.which()) {
     case schema::Request::ADD_LIBRARY_SEARCH_PATH:
       reply.setPointer(0);
       return true;
@@ -65,7 +70,11 @@ bool answeredHere(schema::Request::Which which, schema::Reply::Builder reply) {
       reply.setBool(false);
       return true;
     case schema::Request::FIND_SYSTEM_LIBRARY:
-      reply.initMaybeText().setNothing();
+      if (std::string name = request.getFindSystemLibrary(); libraries.contains(name)) {
+        reply.initMaybeText().setText(name.substr(kPrefix.size()));
+      } else {
+        reply.initMaybeText().setNothing();
+      }
       return true;
     default:
       return false;
@@ -78,7 +87,9 @@ void complain(const std::string& message) {
 
 }  // namespace
 
-FrontEnd::FrontEnd(const FrontEndOptions& options) : options_(options) {}
+FrontEnd::FrontEnd(const FrontEndOptions& options) : options_(options) {
+  incoming_.buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
+}
 
 int FrontEnd::run() {
   Status started = start();
@@ -163,8 +174,7 @@ Status FrontEnd::sendHello() {
   return Done{};
 }
 
-// Gets an interpreter for what must run now: a session of the broker's, or else a child in which
-// everything that was answered without one is done again.
+// Gets an interpreter for what must run now: a session of the broker's, or else a child.
 Status FrontEnd::attachSession() {
   Result<kj::AutoCloseFd> session = shared_->attach();
   Status attached = session ? Status(Done{}) : Status(session.error());
@@ -179,6 +189,11 @@ Status FrontEnd::attachSession() {
   if (attached) return attached;
 
   if (options_.verbose) trace("  ", "no session: " + attached.error().message, 0, 0);
+  return goAlone();
+}
+
+// Starts a child in place of what the broker provides.
+Status FrontEnd::goAlone() {
   greeted_ = interpreterGone_ = false;
   pending_.clear();
   Status started = startChild();
@@ -262,11 +277,9 @@ void FrontEnd::readSome(uint64_t atLeast) {
   }
   uint64_t read = 0;
   while (read < atLeast && !incoming_.ended) {
-    size_t size = incoming_.bytes.size();
-    incoming_.bytes.resize(size + kReadSize);
-    ssize_t got = ::read(options_.readFd, incoming_.bytes.data() + size, kReadSize);
-    incoming_.bytes.resize(size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    ssize_t got = ::read(options_.readFd, incoming_.buffer.get(), kReadSize);
     if (got > 0) {
+      incoming_.bytes.insert(incoming_.bytes.end(), incoming_.buffer.get(), incoming_.buffer.get() + got);
       read += static_cast<uint64_t>(got);
     } else if (got == 0 || errno != EINTR) {
       incoming_.ended = true;
@@ -342,7 +355,7 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
   capnp::MallocMessageBuilder builder;
   auto reply = builder.initRoot<schema::Reply>();
   Pending pending{request.which(), subject(request), false, ""};
-  if (answeredHere(request.which(), reply)) return answer(pending, reply);
+  if (answeredHere(request, options_.libraries, reply)) return answer(pending, reply);
   if (!connection_) {
     // GHC may have nothing to run at all.
     if (request.isShutdown()) {
@@ -350,8 +363,11 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
       Result<Next> next = answer(pending, reply);
       return next && *next == Next::kContinue ? Next::kShutdown : next;
     }
-    if (shared_->answer(request, reply)) return answer(pending, reply);
-    if (Status attached = attachSession(); !attached) return attached.error();
+    if (shared_->answerMemory(request, reply)) return answer(pending, reply);
+    Status records = shared_->awaitRecords();
+    if (!records) complain("libraries are not shared: " + records.error().message);
+    if (records && shared_->answerLoad(request, reply)) return answer(pending, reply);
+    if (Status attached = records ? attachSession() : goAlone(); !attached) return attached.error();
   }
   if (shared_ && shared_->answerMemory(request, reply)) {
     if (Status replayed = replay(); !replayed) return replayed.error();

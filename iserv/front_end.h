@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct FrontEndOptions {
   std::string program;      // the interpreter
   std::string programName;  // its argv[0]: names its profile reports
   std::string identity;     // its build identity
+  std::set<std::string> libraries;  // system libraries that it is linked with: "libgmp.so"
   std::string broker;       // the broker's program; empty if there is to be none
   uint64_t ignoredSignals = 0;  // as in ClientHello
   uint64_t blockedSignals = 0;
@@ -46,6 +48,7 @@ class FrontEnd {
   // GHC's pipe, as far as it has been read.
   struct Incoming {
     std::vector<std::byte> bytes;
+    std::unique_ptr<std::byte[]> buffer;  // for what is read at a time
     size_t begin = 0;
     bool ended = false;
     ghc::Bytes unread() const { return ghc::Bytes(bytes).subspan(begin); }
@@ -63,6 +66,7 @@ class FrontEnd {
 
   Status start();
   Status attachSession();
+  Status goAlone();
   bool repeatSession();
   SharedProgram sharedProgram() const;
   Status startChild();

@@ -98,6 +98,7 @@ Status locate(const char* argv0, FrontEndOptions& options) {
                  "; `iservctl doctor` tells what is missing"};
   }
   options.identity = identity->second;
+  options.libraries = manifest->libraries[identity->first];
   options.program = folder + "/interpreter" + std::string(waySuffix(options.way));
 
   // RTS options are for one interpreter; and an application that is one (docs/examples) has no broker.

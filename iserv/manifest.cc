@@ -8,10 +8,13 @@ Result<Manifest> readManifest(const std::string& folder) {
   std::string path = folder + "/manifest";
   std::ifstream file(path);
   Manifest manifest;
+  constexpr std::string_view kLibrary = "-library";
   std::string name, value;
   while (file >> name >> value) {
     if (name == "ghc-version") {
       manifest.ghcVersion = value;
+    } else if (name.ends_with(kLibrary)) {
+      manifest.libraries[name.substr(0, name.size() - kLibrary.size())].insert(value);
     } else {
       manifest.identities[name] = value;
     }

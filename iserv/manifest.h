@@ -1,10 +1,12 @@
 // What is in a folder of interpreters for one GHC: the file `manifest` in it, which ways/ writes.
 //
-// Lines of a name and a value: "ghc-version 9.0.2", and for each way that was built its name in the
-// schema and its build identity.
+// Lines of a name and a value: "ghc-version 9.0.2"; for each way that was built its name in the
+// schema and its build identity; and for each system library that this interpreter is linked with, such as
+// libgmp.so.10, the way's name with "-library" and the name that linkers know it by: "vanilla-library libgmp.so".
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -17,6 +19,8 @@ struct Manifest {
   std::string ghcVersion;
   // Way's name ("vanilla", "profiled", "dynamic") to the build identity of its interpreter.
   std::map<std::string, std::string, std::less<>> identities;
+  // Way's name to the system libraries of its interpreter.
+  std::map<std::string, std::set<std::string>, std::less<>> libraries;
 };
 
 // Reads `folder`/manifest. Fails if it is missing or has no GHC version.

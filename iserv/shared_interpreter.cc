@@ -178,8 +178,11 @@ Status SharedInterpreter::hello(const SharedProgram& program) {
   for (uint32_t i = 0; i < variables.size(); ++i) environment.set(i, toData(variables[i]));
   struct stat cache;
   if (stat("/etc/ld.so.cache", &cache) == 0) setStamp(key.initLoaderCache(), cache);
-  if (Status sent = broker_.send(builder); !sent) return sent;
+  return broker_.send(builder);
+}
 
+Status SharedInterpreter::awaitRecords() {
+  if (records_) return Done{};
   auto packet = receive(kAnswerPatienceMs);
   if (!packet) return packet.error();
   auto answer = (*packet)->root<schema::FromBroker>();
@@ -261,8 +264,7 @@ bool SharedInterpreter::answerMemory(schema::Request::Reader request, schema::Re
   return false;
 }
 
-bool SharedInterpreter::answer(schema::Request::Reader request, schema::Reply::Builder reply) {
-  if (answerMemory(request, reply)) return true;
+bool SharedInterpreter::answerLoad(schema::Request::Reader request, schema::Reply::Builder reply) {
   std::optional<Operation> operation = operationOf(request);
   if (!operation) return false;
   try {
@@ -272,6 +274,8 @@ bool SharedInterpreter::answer(schema::Request::Reader request, schema::Reply::B
     return false;
   }
   operations_.push_back(std::move(*operation));
+  // Whatever comes next needs a session. If none can be ordered, attach() will say why.
+  if (records_->nodes[node_].getChildren().size() == 0) (void)order().ok();
   // Only what succeeds is recorded.
   switch (operations_.back().kind) {
     case schema::LoadKind::LOAD_DLL:
@@ -375,6 +379,13 @@ void SharedInterpreter::replay(bool everything, const std::function<void(capnp::
 }
 
 Result<kj::AutoCloseFd> SharedInterpreter::attach() {
+  if (ordered_ == nullptr) {
+    if (Status ordered = order(); !ordered) return ordered.error();
+  }
+  return kj::mv(ordered_);
+}
+
+Status SharedInterpreter::order() {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return systemError("socketpair");
   kj::AutoCloseFd own(ends[0]);
@@ -390,8 +401,9 @@ Result<kj::AutoCloseFd> SharedInterpreter::attach() {
   auto folder = describeSurroundings(attach, fds);
   if (!folder) return folder.error();
   if (!canBeAdopted(attach)) return Error{"a shared interpreter cannot keep to a limit of memory"};
-  if (Status sent = broker_.send(builder, fds); !sent) return sent.error();
-  return own;
+  if (Status sent = broker_.send(builder, fds); !sent) return sent;
+  ordered_ = kj::mv(own);
+  return Done{};
 }
 
 Status SharedInterpreter::awaitSession() {
@@ -408,6 +420,7 @@ Status SharedInterpreter::awaitSession() {
 Result<kj::AutoCloseFd> SharedInterpreter::attachAgain(const SharedProgram& program) {
   auto again = open(program);
   if (!again) return again.error();
+  if (Status records = (*again)->awaitRecords(); !records) return records.error();
   for (const Operation& operation : operations_) {
     if (!(*again)->follow(operation)) return Error{operation.file + " has changed"};
   }

@@ -40,21 +40,24 @@ struct SharedProgram {
 
 class SharedInterpreter {
  public:
-  // Connects to the broker, which is started if there is none, and gets its records. Fails with the
-  // reason if sharing is impossible here; with none if the broker's program has given it.
+  // Connects to the broker, which is started if there is none. Fails with the reason if sharing is
+  // impossible here; with none if the broker's program has given it.
   static Result<std::unique_ptr<SharedInterpreter>> open(const SharedProgram& program);
   ~SharedInterpreter();
   SharedInterpreter(const SharedInterpreter&) = delete;
   SharedInterpreter& operator=(const SharedInterpreter&) = delete;
 
-  // Answers a request if it can be without an interpreter. False if it cannot: then there must be one.
-  bool answer(schema::Request::Reader request, schema::Reply::Builder reply);
-  // The part of that which does not load: puts bytes into the arena. For all requests of these kinds, also
-  // when there is an interpreter, so that such addresses do not depend on it; replay() must follow then.
+  // Answers requests that put bytes into memory, into the arena. For all requests of these kinds, also when
+  // there is an interpreter, so that such addresses do not depend on it; replay() must follow then.
   bool answerMemory(schema::Request::Reader request, schema::Reply::Builder reply);
+  // Waits for the broker's records, if they are not there yet. Must have succeeded before answerLoad() and
+  // attach().
+  Status awaitRecords();
+  // Answers a load operation if it can be without an interpreter. False if it cannot: then there must be one.
+  bool answerLoad(schema::Request::Reader request, schema::Reply::Builder reply);
 
-  // Asks for a session in which all load operations that were answered are done; the result is a socket to
-  // it, to which one can write at once. Once.
+  // Asks for a session in which all load operations that were answered are done, unless that was done when the
+  // records came to an end; the result is a socket to it, to which one can write at once. Once.
   Result<kj::AutoCloseFd> attach();
 
   // After that: waits for the session. Fails if the broker does not provide one.
@@ -100,6 +103,7 @@ class SharedInterpreter {
   Result<std::optional<PacketSocket::Packet>> receive(uint64_t patienceMs);
   std::optional<Operation> operationOf(schema::Request::Reader request) const;
   bool follow(const Operation& operation);
+  Status order();
   std::string identify(const std::string& path);
   uint64_t place(std::string_view bytes, bool terminated);
   void fill(schema::Report::Builder report, bool symbols) const;
@@ -109,6 +113,7 @@ class SharedInterpreter {
   std::unique_ptr<Records> records_;
   std::string folder_;       // the working directory
   uint32_t node_ = 0;        // where in the trie: an index
+  kj::AutoCloseFd ordered_;  // the socket to a session that was asked for ahead of time
   uint32_t zygote_ = 0;      // the process that the session is a fork of; 0 if there is no session yet
   std::vector<Operation> operations_;  // answered here
   std::vector<PlacedData> placed_;

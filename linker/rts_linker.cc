@@ -1,5 +1,7 @@
 #include "linker/rts_linker.h"
 
+#include <link.h>
+
 #include <cstdlib>
 
 #include "linker/content_identity.h"
@@ -14,6 +16,19 @@ Error failed(const std::string& file, const char* what) {
 }
 
 }  // namespace
+
+RtsLinker::RtsLinker(std::span<const BootLibrary> bootLibraries) : bootLibraries_(bootLibraries) {
+  auto add = [](dl_phdr_info* object, size_t, void* names) {
+    std::string_view path = object->dlpi_name;
+    std::string_view name = path.substr(path.rfind('/') + 1);
+    size_t version = name.find(".so.");
+    if (version != name.npos) {
+      static_cast<std::unordered_set<std::string>*>(names)->emplace(name.substr(0, version + 3));
+    }
+    return 0;
+  };
+  dl_iterate_phdr(add, &ownLibraries_);
+}
 
 bool RtsLinker::isBootLibrary(const std::string& file) const {
   Result<FileStamp> stamp = stampOf(file);
@@ -49,6 +64,7 @@ bool RtsLinker::link(const std::string& symbol) {
 }
 
 std::optional<std::string> RtsLinker::loadSharedObject(const std::string& file) {
+  if (ownLibraries_.contains(file)) return std::nullopt;
   RtsLock lock;
   const char* message = addDLL(const_cast<char*>(file.c_str()));
   if (message == nullptr) return std::nullopt;

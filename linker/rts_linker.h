@@ -38,8 +38,7 @@ struct BootLibrary {
 class RtsLinker {
  public:
   // `bootLibraries` must outlive the linker.
-  explicit RtsLinker(std::span<const BootLibrary> bootLibraries)
-      : bootLibraries_(bootLibraries) {}
+  explicit RtsLinker(std::span<const BootLibrary> bootLibraries);
 
   void initialise();
   // The address of a symbol, or null. May link archive members.
@@ -48,7 +47,8 @@ class RtsLinker {
   bool link(const std::string& symbol);
   // True if lookup() has returned this address.
   bool knows(uint64_t address) const { return addresses_.contains(address); }
-  // The system linker's message on failure.
+  // The system linker's message on failure. A library of the program's own, asked for by its name only
+  // ("libgmp.so"), is there already.
   std::optional<std::string> loadSharedObject(const std::string& file);
   Status loadArchive(const std::string& file);
   // Loads an object. One that was loaded from the same path before is replaced: GHC asks again only
@@ -66,6 +66,7 @@ class RtsLinker {
   bool isBootLibrary(const std::string& file) const;
 
   std::span<const BootLibrary> bootLibraries_;
+  std::unordered_set<std::string> ownLibraries_;  // names without versions
   std::unordered_set<std::string> skipped_;
   // The objects and archives that were loaded: by our client's name, the RTS's name.
   std::unordered_map<std::string, std::string> loaded_;

@@ -16,8 +16,9 @@ constexpr size_t kMostForks = 16;
 constexpr int kMostFailures = 2;
 // A zygote that was not used for so long is not in use, and needs no spares.
 constexpr uint64_t kInUseMs = 60'000;
-// How long to wait with a new spare after one was taken: the session that took it needs the processor now.
-constexpr uint64_t kRefillMs = 20;
+// How long to wait with a new spare after one was taken: the session that took it needs the processors now, and
+// so does its compiler.
+constexpr uint64_t kRefillMs = 150;
 // How long a client waits for a zygote that does not answer.
 constexpr uint64_t kPatienceMs = 10'000;
 // How long a retired zygote is kept after the last of its sessions has ended.

@@ -9,7 +9,9 @@ namespace {
 
 TEST(Manifest, NamesVersionAndBuilds) {
   testing::TemporaryFolder folder;
-  folder.write("manifest", "ghc-version 9.0.2\nvanilla 0123\ndynamic 4567\n");
+  folder.write("manifest",
+               "ghc-version 9.0.2\nvanilla 0123\nvanilla-library libc.so\n"
+               "vanilla-library libgmp.so\ndynamic 4567\n");
   auto manifest = readManifest(folder.path());
   ASSERT_TRUE(manifest) << manifest.error().message;
   EXPECT_EQ(manifest->ghcVersion, "9.0.2");
@@ -17,6 +19,8 @@ TEST(Manifest, NamesVersionAndBuilds) {
   EXPECT_EQ(manifest->identities.find(wayName(schema::Way::VANILLA))->second, "0123");
   EXPECT_EQ(manifest->identities.find(wayName(schema::Way::DYNAMIC))->second, "4567");
   EXPECT_FALSE(manifest->identities.contains(wayName(schema::Way::PROFILED)));
+  EXPECT_EQ(manifest->libraries["vanilla"], (std::set<std::string>{"libc.so", "libgmp.so"}));
+  EXPECT_TRUE(manifest->libraries["dynamic"].empty());
 }
 
 TEST(Manifest, ThatIsMissingOrEmptyIsAnErrorWithItsPath) {
