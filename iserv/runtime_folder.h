@@ -18,7 +18,7 @@ Result<std::string> runtimeFolder();
 // The name of a broker's socket in that folder, "iservd-<16 hexadecimal digits>.socket".
 //
 // One broker serves clients that see the same world: the name is a digest of the calling process's mount,
-// pid and user namespaces, root folder, user and group ids, no_new_privs and seccomp mode, and of the
+// pid, user, network, IPC and UTS namespaces, root folder, user and group ids, no_new_privs and seccomp mode, and of the
 // path and stamp of the broker's program file; so a client in a container gets a broker of that container,
 // and a client of another build a broker of that build. Fails if the program cannot be found.
 Result<std::string> brokerSocketName(const std::string& brokerProgram);

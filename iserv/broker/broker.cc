@@ -51,7 +51,7 @@ Broker::Broker(uv_loop_t& loop, const Log& log, const Configuration& configurati
       started_(linker::systemClock()),
       processes_(loop),
       digests_(loop),
-      lastConnected_(uv_now(&loop)),
+      lastUsed_(uv_now(&loop)),
       ticker_(loop, kTickMs, [this] { tick(); }, true),
       terminate_(loop, SIGTERM, [this] { stop(); }),
       interrupt_(loop, SIGINT, [this] { stop(); }) {
@@ -82,7 +82,6 @@ void Broker::accept() {
          (peer ? ": user " + std::to_string(peer->user) : std::string()));
     return;
   }
-  lastConnected_ = uv_now(&loop_);
   ClientId id = ++lastClient_;
   int number = fd.get();
   clients_.emplace(id, Client{id, static_cast<uint32_t>(peer->processId), PacketSocket(kj::mv(fd)),
@@ -151,6 +150,7 @@ Status Broker::greet(Client& client, schema::BrokerClientHello::Reader hello) {
 
 // Leads a front end to its tree.
 Status Broker::lead(Client& client, schema::InterpreterKey::Reader key) {
+  lastUsed_ = uv_now(&loop_);
   auto words = capnp::canonicalize(key);
   auto bytes = words.asChars();
   std::shared_ptr<ZygoteTree>& tree = trees_[std::string(bytes.begin(), bytes.size())];
@@ -342,7 +342,7 @@ void Broker::letIdleGo() {
     bool isNeeded = !tree.zygotes().empty() || tree.grower().isBusy() || entry->second.use_count() > 1;
     entry = isNeeded ? std::next(entry) : trees_.erase(entry);
   }
-  if (lastConnected_ + idle < now && sessions_.empty() && clients_.empty()) {
+  if (lastUsed_ + idle < now && sessions_.empty() && clients_.empty()) {
     windDown("not used", Sessions::kWaitFor);
   }
 }

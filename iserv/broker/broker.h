@@ -107,7 +107,7 @@ class Broker {
   ClientId lastClient_ = 0;
 
   uint64_t attaches_ = 0, hits_ = 0, savedNanoseconds_ = 0;
-  uint64_t lastConnected_;  // in the loop's time
+  uint64_t lastUsed_;       // in the loop's time: when a front end came
   Memory memory_;           // as last measured
   uint64_t measuredActivity_ = 0, measuredAt_ = 0;
   bool measuring_ = false;

@@ -8,7 +8,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
+#include <filesystem>
 
 #include "iserv/runtime_folder.h"
 
@@ -17,6 +19,8 @@ namespace splicehost::broker {
 namespace {
 
 constexpr int kBacklog = 256;
+constexpr std::string_view kLogSuffix = ".log";
+constexpr std::chrono::hours kKeepLogs(7 * 24);
 
 Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
@@ -80,7 +84,22 @@ Result<kj::AutoCloseFd> Rendezvous::listen() {
   }
   device_ = status.st_dev;
   inode_ = status.st_ino;
+  removeOldLogs();
   return socket;
+}
+
+void Rendezvous::removeOldLogs() const {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder_, error)) {
+    std::string path = entry.path();
+    if (!path.ends_with(kLogSuffix)) continue;
+    std::string socket = path.substr(0, path.size() - kLogSuffix.size());
+    auto written = fs::last_write_time(entry, error);
+    if (!error && fs::file_time_type::clock::now() - written > kKeepLogs && !fs::exists(socket, error)) {
+      fs::remove(entry, error);
+    }
+  }
 }
 
 bool Rendezvous::isOurs() const {

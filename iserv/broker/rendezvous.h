@@ -25,7 +25,8 @@ class Rendezvous {
   bool isServed() const;
   // False if somebody else has the lock.
   Result<bool> lock();
-  // Having the lock: makes the socket, in place of one that a broker may have left.
+  // Having the lock: makes the socket, in place of one that a broker may have left. Also removes logs of brokers
+  // that are long gone: each build has one of its own.
   Result<kj::AutoCloseFd> listen();
   // Whether clients still find the socket that listen() made.
   bool isOurs() const;
@@ -33,6 +34,7 @@ class Rendezvous {
   void giveUp();
 
  private:
+  void removeOldLogs() const;
   std::string lockPath() const { return socketPath_ + ".lock"; }
 
   std::string folder_;

@@ -428,6 +428,15 @@ class Basics(SharingTest):
         self.assert_says(OLD, package, way)
         self.assertFalse(self.wait_until_all_ended(10), "idle for more than a second")
 
+    def test_idle_but_watched(self):
+        """Who only looks at a broker does not use it."""
+        self.workspace.env["ISERV_IDLE"] = "1"
+        way = WAYS[0]
+        package = self.make_package(way)
+        self.copy_source("Uses.hs")
+        self.assert_says(OLD, package, way)
+        self.wait_for(lambda: self.status() is None, "idle for more than a second", 10)
+
     def test_status_of_a_session(self):
         """The status knows who is being served, and the session is a fork of a zygote."""
         way = WAYS[0]

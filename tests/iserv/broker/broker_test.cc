@@ -356,6 +356,23 @@ TEST_F(BrokerTest, StopLeavesNothingButTheLog) {
   EXPECT_EQ(runtimeFiles(".log").size(), 1u);
 }
 
+TEST_F(BrokerTest, RemovesOldLogs) {
+  start();
+  stop();
+  auto week = std::chrono::hours(7 * 24);
+  for (std::string name : {"old", "recent", "used"}) folder_.write("splicehost/" + name + ".socket.log", "");
+  folder_.write("splicehost/used.socket", "");
+  for (auto [name, age] : {std::pair("old", week + 1h), std::pair("recent", week - 1h), std::pair("used", week + 1h)}) {
+    auto path = folder_.path() / "splicehost" / (std::string(name) + ".socket.log");
+    fs::last_write_time(path, fs::file_time_type::clock::now() - age);
+  }
+  start();
+  fs::remove(folder_.path() / "splicehost/used.socket");
+  auto logs = runtimeFiles(".socket.log");
+  EXPECT_EQ(logs.size(), 3u);
+  EXPECT_FALSE(fs::exists(folder_.path() / "splicehost/old.socket.log"));
+}
+
 TEST_F(BrokerTest, ADeadOneIsReplaced) {
   start();
   kill(brokerProcess(), SIGKILL);
