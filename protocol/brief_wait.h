@@ -2,7 +2,8 @@
 //
 // A process that blocks lets its processor go idle, and waking that takes longer (30 to 50 microseconds on
 // a virtual machine) than most turns of the dialogue do. So a wait looks again and again for a moment,
-// letting others run in between, before it blocks; but only as long as that has been worth while lately.
+// letting others run in between, before it blocks; but only as long as that has been worth while lately. Where
+// processors are scarce it is not: others may wait for the one that this process looks on.
 #pragma once
 
 #include <poll.h>
@@ -21,6 +22,9 @@ class BriefWait {
  private:
   // What the last wait took.
   uint64_t lastNanoseconds_ = 0;
+  // How many waits are to block at once, and how many were after the last time that looking kept a peer from
+  // running.
+  uint32_t blocking_ = 0, wasInTheWay_ = 0;
 };
 
 }  // namespace splicehost

@@ -89,8 +89,18 @@ warmUp = do
   (_, _) <- carryOutEncoded (LB.toStrict (runPut (putMessage (FreeHValueRefs [runGet get (LB.drop 0 (LB.fromStrict reference))]))))
   let syntax = runPut (put (replicate 20 (TH.TyConI sample)))
   _ <- evaluate (LB.length (runPut (put (runGet (get :: Get [TH.Info]) syntax))))
+  let definitions = runPut (put (replicate 20 function))
+  _ <- evaluate (LB.length (runPut (put (runGet (get :: Get [TH.Dec]) definitions))))
   return ()
   where
+    function = TH.InstanceD Nothing [] (TH.AppT (TH.ConT a) (TH.ConT a))
+      [ TH.SigD a (TH.AppT (TH.AppT TH.ArrowT (TH.ConT a)) TH.ListT)
+      , TH.PragmaD (TH.InlineP a TH.Inline TH.FunLike TH.AllPhases)
+      , TH.FunD a [TH.Clause [TH.VarP a, TH.WildP, TH.LitP (TH.IntegerL 1), TH.TupP [TH.AsP a TH.WildP]]
+          (TH.NormalB (TH.LamE [TH.VarP a] (TH.InfixE (Just (TH.VarE a)) (TH.ConE a) (Just code))))
+          [TH.ValD (TH.VarP a) (TH.GuardedB [(TH.NormalG code, code)]) []]] ]
+    code = TH.CaseE (TH.AppE (TH.VarE a) (TH.LitE (TH.StringL "sample")))
+      [TH.Match TH.WildP (TH.NormalB (TH.ListE [TH.SigE (TH.VarE a) (TH.ConT a), TH.TupE [Just (TH.VarE a)]])) []]
     sample = TH.DataD [] a [TH.KindedTV a () TH.StarT] Nothing
       [ TH.RecC a [(a, TH.Bang TH.NoSourceUnpackedness TH.SourceStrict, TH.AppT (TH.ConT a) (TH.VarT a))]
       , TH.NormalC a [] ]
