@@ -1,9 +1,11 @@
 #include "protocol/brief_wait.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <time.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <cstdio>
 
 namespace splicehost {
 
@@ -14,8 +16,8 @@ constexpr uint64_t kWorthWhile = 200'000;
 // If a peer that was silent for so long answers so soon after this process has blocked, then it had been waiting
 // for the processor.
 constexpr uint64_t kAtOnce = 80'000;
-// How many waits block without looking, at the most, before it is tried again.
-constexpr uint32_t kMostBlocking = 64;
+// After how many waits to find out again whether processors are scarce.
+constexpr uint32_t kAskAgain = 32;
 
 uint64_t now() {
   timespec time;
@@ -23,28 +25,36 @@ uint64_t now() {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
+// Whether more threads want to run than there are processors for this one.
+bool processorsAreScarce() {
+  cpu_set_t processors;
+  if (sched_getaffinity(0, sizeof processors, &processors) != 0) return false;
+  char text[128] = {};
+  int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  ssize_t size = read(file, text, sizeof text - 1);
+  close(file);
+  int runnable = 0;  // now, this one included
+  return size > 0 && std::sscanf(text, "%*s %*s %*s %d", &runnable) == 1 && runnable > CPU_COUNT(&processors);
+}
+
 }  // namespace
 
 int BriefWait::poll(std::span<pollfd> fds, int milliseconds) {
+  if (waits_++ % kAskAgain == 0) blocks_ = processorsAreScarce();
   uint64_t start = now();
   int ready = 0;
-  bool looks = blocking_ == 0 && lastNanoseconds_ < kWorthWhile;
+  bool looks = !blocks_ && lastNanoseconds_ < kWorthWhile;
   if (looks) {
     do {
       ready = ::poll(fds.data(), fds.size(), 0);
       if (ready == 0) sched_yield();
     } while (ready == 0 && now() - start < kWorthWhile);
-    if (ready != 0) wasInTheWay_ /= 2;
-  } else if (blocking_ > 0) {
-    --blocking_;
   }
   if (ready == 0) {
     uint64_t blocked = now();
     ready = ::poll(fds.data(), fds.size(), milliseconds);
-    if (looks && ready > 0 && now() - blocked < kAtOnce) {
-      wasInTheWay_ = std::min(2 * wasInTheWay_ + 4, kMostBlocking);
-      blocking_ = wasInTheWay_;
-    }
+    if (looks && ready > 0 && now() - blocked < kAtOnce) blocks_ = true;
   }
   lastNanoseconds_ = now() - start;
   return ready;

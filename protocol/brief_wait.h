@@ -22,9 +22,9 @@ class BriefWait {
  private:
   // What the last wait took.
   uint64_t lastNanoseconds_ = 0;
-  // How many waits are to block at once, and how many were after the last time that looking kept a peer from
-  // running.
-  uint32_t blocking_ = 0, wasInTheWay_ = 0;
+  uint32_t waits_ = 0;
+  // Whether not to look for now.
+  bool blocks_ = false;
 };
 
 }  // namespace splicehost
