@@ -48,6 +48,18 @@ class IdenticalProducts(IntegrationTest):
         self.assertEqual(sorted(theirs.files), sorted(ours.files))
         self.assertEqual(self.abi_hashes(theirs), self.abi_hashes(ours))
 
+    @for_each(way=WAYS)
+    def test_without_searching(self, way):
+        """GHC does not run gcc to find libraries that the interpreter has, as it does for its own."""
+        self.workspace.write("M.hs", "{-# LANGUAGE TemplateHaskell #-}\nmodule M where\nn = $([|1 + 1 :: Int|])\n")
+        asked = []
+        for iserv in (peer(), OURS):
+            done = self.workspace.ghc(iserv, "-v3", "-c", "-fforce-recomp", *way.flags, "M.hs")
+            self.assertEqual(done.status, 0, done)
+            asked.append(done.stderr.count("--print-file-name"))
+        self.assertGreater(asked[0], 0)
+        self.assertEqual(asked[1], 0)
+
     def compile_with_both(self, project, way, compile_project):
         """Products with GHC's interpreter and with ours."""
         self.workspace.copy_modules(project.name)
