@@ -86,13 +86,16 @@ warmUp :: IO ()
 warmUp = do
   catchSignals
   (_, reference) <- carryOutEncoded (LB.toStrict (runPut (putMessage StartTH)))
-  (_, _) <- carryOutEncoded (LB.toStrict (runPut (putMessage (FreeHValueRefs [runGet get (LB.drop 0 (LB.fromStrict reference))]))))
-  let syntax = runPut (put (replicate 20 (TH.TyConI sample)))
-  _ <- evaluate (LB.length (runPut (put (runGet (get :: Get [TH.Info]) syntax))))
-  let definitions = runPut (put (replicate 20 function))
-  _ <- evaluate (LB.length (runPut (put (runGet (get :: Get [TH.Dec]) definitions))))
-  return ()
+  (_, _) <- carryOutEncoded (LB.toStrict (runPut (putMessage (FreeHValueRefs [runGet get (LB.fromStrict reference)]))))
+  exercise (TH.TyConI sample)
+  exercise function
   where
+    exercise :: Binary a => a -> IO ()
+    exercise value = do
+      let values = replicate 20 value
+          decoded = runGet get (runPut (put values)) `asTypeOf` values
+      _ <- evaluate (LB.length (runPut (put decoded)))
+      return ()
     function = TH.InstanceD Nothing [] (TH.AppT (TH.ConT a) (TH.ConT a))
       [ TH.SigD a (TH.AppT (TH.AppT TH.ArrowT (TH.ConT a)) TH.ListT)
       , TH.PragmaD (TH.InlineP a TH.Inline TH.FunLike TH.AllPhases)
