@@ -159,7 +159,7 @@ missing_tools() {
 #if !__has_include(<capnp/message.h>)
 libcapnp-dev
 #endif
-#if !__has_include(<openssl/evp.h>)
+#if !__has_include(<openssl/sha.h>)
 libssl-dev
 #endif
 #if !__has_include(<ffi.h>)
