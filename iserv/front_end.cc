@@ -240,8 +240,8 @@ Status FrontEnd::replay() {
 }
 
 Status FrontEnd::checkReplayed(const Pending& request, schema::Reply::Reader reply) {
-  if (reply.isMaybeText() && reply.getMaybeText().isText()) {
-    return Error{request.subject + ": " + reply.getMaybeText().getText().cStr()};
+  if (reply.isLoadedDll() && reply.getLoadedDll().isFailed()) {
+    return Error{request.subject + ": " + reply.getLoadedDll().getFailed().cStr()};
   }
   if (reply.isBool() && !reply.getBool()) return Error{request.subject + ": a symbol is missing"};
   return Done{};

@@ -213,8 +213,12 @@ Status Session::carryOut(schema::Request::Reader request, schema::Reply::Builder
       return lookupClosure(toString(request.getLookupClosure()), reply.initMaybePointer());
     case schema::Request::LOAD_DLL: {
       auto message = linker_.loadSharedObject(fileOf(request.getLoadDll()));
-      auto maybe = reply.initMaybeText();
-      if (message) maybe.setText(*message);
+      auto loaded = reply.initLoadedDll();
+      if (message) {
+        loaded.setFailed(*message);
+      } else {
+        loaded.setHandle(ghc::sharedObjectHandle(toString(request.getLoadDll())));
+      }
       return Done{};
     }
     case schema::Request::LOAD_ARCHIVE:

@@ -19,6 +19,7 @@
 #include "iserv/runtime_folder.h"
 #include "iserv/surroundings.h"
 #include "protocol/ghc_binary.h"
+#include "protocol/ghc_messages.h"
 
 namespace splicehost {
 
@@ -278,9 +279,11 @@ bool SharedInterpreter::answerLoad(schema::Request::Reader request, schema::Repl
   if (records_->nodes[node_].getChildren().size() == 0) (void)order().ok();
   // Only what succeeds is recorded.
   switch (operations_.back().kind) {
-    case schema::LoadKind::LOAD_DLL:
-      reply.initMaybeText().setNothing();
+    case schema::LoadKind::LOAD_DLL: {
+      auto name = request.getLoadDll();
+      reply.initLoadedDll().setHandle(ghc::sharedObjectHandle({name.begin(), name.size()}));
       break;
+    }
     case schema::LoadKind::RESOLVE_OBJS:
       reply.setBool(true);
       break;

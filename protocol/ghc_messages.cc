@@ -272,7 +272,8 @@ void readEvalResult(Reader& in, Request::Which which, schema::EvalResult::Builde
   }
 }
 
-void writeEvalStatus(Writer& out, Request::Which which, schema::EvalStatus::Reader status) {
+void writeEvalStatus(const Version& version, Writer& out, Request::Which which,
+                     schema::EvalStatus::Reader status) {
   if (status.isComplete()) {
     out.byte(0);
     out.word(status.getComplete().getAllocatedBytes());
@@ -281,15 +282,29 @@ void writeEvalStatus(Writer& out, Request::Which which, schema::EvalStatus::Read
   }
   auto stop = status.getBreak();
   out.byte(1);
-  out.boolean(stop.getIsException());
-  out.word(stop.getStack());
-  out.integer(stop.getIndex());
-  out.integer(stop.getModuleUnique());
+  switch (version.breakLocation) {
+    case BreakLocation::kUnique:
+      out.boolean(stop.getIsException());
+      out.word(stop.getStack());
+      out.integer(stop.getIndex());
+      out.integer(stop.getModuleUnique());
+      break;
+    case BreakLocation::kModules:
+      out.word(stop.getStack());
+      out.boolean(!stop.getIsException());
+      if (stop.getIsException()) break;
+      out.string(view(stop.getModule()));
+      out.integer(stop.getIndex());
+      out.string(view(stop.getInfoModule()));
+      out.integer(stop.getInfoIndex());
+      break;
+  }
   out.word(stop.getResumeContext());
   out.word(stop.getCostCentreStack());
 }
 
-void readEvalStatus(Reader& in, Request::Which which, schema::EvalStatus::Builder status) {
+void readEvalStatus(const Version& version, Reader& in, Request::Which which,
+                    schema::EvalStatus::Builder status) {
   if (in.constructor(2, "EvalStatus") == 0) {
     auto complete = status.initComplete();
     complete.setAllocatedBytes(in.word());
@@ -297,12 +312,63 @@ void readEvalStatus(Reader& in, Request::Which which, schema::EvalStatus::Builde
     return;
   }
   auto stop = status.initBreak();
-  stop.setIsException(in.boolean());
-  stop.setStack(in.word());
-  stop.setIndex(in.integer());
-  stop.setModuleUnique(in.integer());
+  switch (version.breakLocation) {
+    case BreakLocation::kUnique:
+      stop.setIsException(in.boolean());
+      stop.setStack(in.word());
+      stop.setIndex(in.integer());
+      stop.setModuleUnique(in.integer());
+      break;
+    case BreakLocation::kModules:
+      stop.setStack(in.word());
+      stop.setIsException(in.constructor(2, "Maybe") == 0);
+      if (stop.getIsException()) break;
+      stop.setModule(text(in.string()));
+      stop.setIndex(in.integer());
+      stop.setInfoModule(text(in.string()));
+      stop.setInfoIndex(in.integer());
+      break;
+  }
   stop.setResumeContext(in.word());
   stop.setCostCentreStack(in.word());
+}
+
+// Both types are a string for a failure; a success is the first constructor of Maybe, and the second of
+// Either.
+void writeLoadedDll(const Version& version, Writer& out, schema::LoadedDll::Reader loaded) {
+  switch (version.loadDllAnswer) {
+    case LoadDllAnswer::kMaybeError:
+      out.boolean(loaded.isFailed());
+      if (loaded.isFailed()) out.string(view(loaded.getFailed()));
+      break;
+    case LoadDllAnswer::kErrorOrHandle:
+      out.boolean(loaded.isHandle());
+      if (loaded.isHandle()) {
+        out.word(loaded.getHandle());
+      } else {
+        out.string(view(loaded.getFailed()));
+      }
+      break;
+  }
+}
+
+void readLoadedDll(const Version& version, Reader& in, schema::LoadedDll::Builder loaded) {
+  switch (version.loadDllAnswer) {
+    case LoadDllAnswer::kMaybeError:
+      if (in.constructor(2, "Maybe") == 0) {
+        loaded.setHandle(0);
+      } else {
+        loaded.setFailed(text(in.string()));
+      }
+      break;
+    case LoadDllAnswer::kErrorOrHandle:
+      if (in.constructor(2, "Either") == 0) {
+        loaded.setFailed(text(in.string()));
+      } else {
+        loaded.setHandle(in.word());
+      }
+      break;
+  }
 }
 
 void writeQResult(Writer& out, Request::Which which, schema::QResult::Reader result) {
@@ -353,6 +419,11 @@ void readRequest(Reader& in, Request::Which which, Request::Builder request) {
       return request.setLookupSymbol(text(in.string()));
     case Request::LOOKUP_CLOSURE:
       return request.setLookupClosure(text(in.string()));
+    case Request::LOOKUP_SYMBOL_IN_DLL: {
+      auto lookup = request.initLookupSymbolInDll();
+      lookup.setHandle(in.word());
+      return lookup.setSymbol(text(in.string()));
+    }
     case Request::LOAD_DLL:
       return request.setLoadDll(text(in.string()));
     case Request::LOAD_ARCHIVE:
@@ -426,6 +497,14 @@ void readRequest(Reader& in, Request::Which which, Request::Builder request) {
       if (enable) breakpoint.setEnable(in.boolean());
       return;
     }
+    case Request::SETUP_BREAKPOINT: {
+      auto setup = request.initSetupBreakpoint();
+      setup.setArray(in.word());
+      setup.setIndex(in.integer());
+      return setup.setIgnoreCount(in.integer());
+    }
+    case Request::NEW_BREAK_MODULE:
+      return request.setNewBreakModule(text(in.string()));
     case Request::GET_BREAKPOINT_VAR: {
       auto variable = request.initGetBreakpointVar();
       variable.setStack(in.word());
@@ -481,6 +560,9 @@ void encodeRequest(const Version& version, Request::Reader request, Writer& out)
       return out.string(view(request.getLookupSymbol()));
     case Request::LOOKUP_CLOSURE:
       return out.string(view(request.getLookupClosure()));
+    case Request::LOOKUP_SYMBOL_IN_DLL:
+      out.word(request.getLookupSymbolInDll().getHandle());
+      return out.string(view(request.getLookupSymbolInDll().getSymbol()));
     case Request::LOAD_DLL:
       return out.string(view(request.getLoadDll()));
     case Request::LOAD_ARCHIVE:
@@ -546,6 +628,12 @@ void encodeRequest(const Version& version, Request::Reader request, Writer& out)
     case Request::BREAKPOINT_STATUS:
       out.word(request.getBreakpointStatus().getArray());
       return out.integer(request.getBreakpointStatus().getIndex());
+    case Request::SETUP_BREAKPOINT:
+      out.word(request.getSetupBreakpoint().getArray());
+      out.integer(request.getSetupBreakpoint().getIndex());
+      return out.integer(request.getSetupBreakpoint().getIgnoreCount());
+    case Request::NEW_BREAK_MODULE:
+      return out.string(view(request.getNewBreakModule()));
     case Request::GET_BREAKPOINT_VAR:
       out.word(request.getGetBreakpointVar().getStack());
       return out.integer(request.getGetBreakpointVar().getDepth());
@@ -566,6 +654,13 @@ void encodeRequest(const Version& version, Request::Reader request, Writer& out)
   }
 }
 
+uint64_t sharedObjectHandle(std::string_view name) {
+  // FNV-1a.
+  uint64_t hash = 0xcbf29ce484222325;
+  for (char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash != 0 ? hash : 1;
+}
+
 Reply::Which replyKind(Request::Which which) {
   switch (which) {
     case Request::SHUTDOWN:
@@ -579,6 +674,7 @@ Reply::Which replyKind(Request::Which which) {
     case Request::FREE_FFI:
     case Request::ABANDON_STMT:
     case Request::ENABLE_BREAKPOINT:
+    case Request::SETUP_BREAKPOINT:
     case Request::PLACE_DATA:
       return Reply::DONE;
     case Request::REMOVE_LIBRARY_SEARCH_PATH:
@@ -590,10 +686,12 @@ Reply::Which replyKind(Request::Which which) {
     case Request::PREP_FFI:
     case Request::MK_CON_INFO_TABLE:
     case Request::NEW_BREAK_ARRAY:
+    case Request::NEW_BREAK_MODULE:
     case Request::START_TH:
       return Reply::POINTER;
     case Request::LOOKUP_SYMBOL:
     case Request::LOOKUP_CLOSURE:
+    case Request::LOOKUP_SYMBOL_IN_DLL:
     case Request::GET_BREAKPOINT_VAR:
       return Reply::MAYBE_POINTER;
     case Request::CREATE_BCOS:
@@ -601,6 +699,7 @@ Reply::Which replyKind(Request::Which which) {
     case Request::MK_COST_CENTRES:
       return Reply::POINTERS;
     case Request::LOAD_DLL:
+      return Reply::LOADED_DLL;
     case Request::FIND_SYSTEM_LIBRARY:
       return Reply::MAYBE_TEXT;
     case Request::COST_CENTRE_STACK_INFO:
@@ -664,7 +763,7 @@ Status encodeReply(const Version& version, Request::Which which, Reply::Reader r
       for (auto element : reply.getTexts()) out.string(view(element));
       break;
     case Reply::EVAL_STATUS:
-      writeEvalStatus(out, which, reply.getEvalStatus());
+      writeEvalStatus(version, out, which, reply.getEvalStatus());
       break;
     case Reply::EVAL_UNIT:
       writeEvalResult(out, which, reply.getEvalUnit());
@@ -679,11 +778,15 @@ Status encodeReply(const Version& version, Request::Which which, Reply::Reader r
     case Reply::CLOSURE:
       out.raw(bytesOf(reply.getClosure()));
       break;
+    case Reply::LOADED_DLL:
+      writeLoadedDll(version, out, reply.getLoadedDll());
+      break;
   }
   return Done{};
 }
 
-Status decodeReply(const Version&, Request::Which which, Bytes bytes, Reply::Builder reply) {
+Status decodeReply(const Version& version, Request::Which which, Bytes bytes,
+                   Reply::Builder reply) {
   Reader in(bytes, kMessageLimit);
   switch (replyKind(which)) {
     case Reply::DONE:
@@ -715,7 +818,7 @@ Status decodeReply(const Version&, Request::Which which, Bytes bytes, Reply::Bui
       break;
     }
     case Reply::EVAL_STATUS:
-      readEvalStatus(in, which, reply.initEvalStatus());
+      readEvalStatus(version, in, which, reply.initEvalStatus());
       break;
     case Reply::EVAL_UNIT:
       readEvalResult(in, which, reply.initEvalUnit());
@@ -729,6 +832,9 @@ Status decodeReply(const Version&, Request::Which which, Bytes bytes, Reply::Bui
     case Reply::CLOSURE:
       reply.setClosure(data(bytes));
       return Done{};
+    case Reply::LOADED_DLL:
+      readLoadedDll(version, in, reply.initLoadedDll());
+      break;
   }
   if (in.malformed()) return in.error();
   if (in.missing() > 0) return Error{"the answer is cut short"};

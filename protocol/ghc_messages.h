@@ -7,6 +7,7 @@
 #include <capnp/message.h>
 
 #include <optional>
+#include <string_view>
 
 #include "protocol/ghc_binary.h"
 #include "protocol/ghc_versions.h"
@@ -46,5 +47,10 @@ Status decodeReply(const Version& version, schema::Request::Which which, Bytes b
 
 // The kind of reply that answers a request (other than `failed`).
 schema::Reply::Which replyKind(schema::Request::Which which);
+
+// LoadedDll.handle of a shared object that was loaded by this name: never 0, and the same in every process,
+// since who answers LoadDLL is not always the process that looks up symbols. Two names can have the same
+// one, in theory; whoever loads has to refuse the second.
+uint64_t sharedObjectHandle(std::string_view name);
 
 }  // namespace splicehost::ghc

@@ -1,5 +1,6 @@
 #include "protocol/ghc_versions.h"
 
+#include <algorithm>
 #include <array>
 
 namespace splicehost::ghc {
@@ -7,6 +8,23 @@ namespace splicehost::ghc {
 namespace {
 
 using R = schema::Request;
+
+// `appended` after `table`: later versions give new messages new tags behind the old ones.
+template <typename T, size_t m, size_t n>
+constexpr std::array<T, m + n> operator+(const std::array<T, m>& table,
+                                         const std::array<T, n>& appended) {
+  std::array<T, m + n> all{};
+  std::copy(table.begin(), table.end(), all.begin());
+  std::copy(appended.begin(), appended.end(), all.begin() + m);
+  return all;
+}
+
+// `table` with another message for one tag.
+template <size_t n>
+constexpr std::array<R::Which, n> replaced(std::array<R::Which, n> table, R::Which old, R::Which now) {
+  std::replace(table.begin(), table.end(), old, now);
+  return table;
+}
 
 constexpr std::array kRequests902 = {
     R::SHUTDOWN,
@@ -50,6 +68,12 @@ constexpr std::array kRequests902 = {
     R::RESUME_SEQ,
 };
 
+constexpr std::array kRequests966 =
+    replaced(kRequests902, R::ENABLE_BREAKPOINT, R::SETUP_BREAKPOINT);
+
+constexpr std::array kRequests9103 =
+    kRequests966 + std::array{R::NEW_BREAK_MODULE, R::LOOKUP_SYMBOL_IN_DLL};
+
 constexpr std::array<std::string_view, 23> kThMessages902 = {
     "NewName",          "Report",           "LookupName",    "Reify",
     "ReifyFixity",      "ReifyInstances",   "ReifyRoles",    "ReifyAnnotations",
@@ -59,8 +83,19 @@ constexpr std::array<std::string_view, 23> kThMessages902 = {
     "AddForeignFilePath", "AddCorePlugin",  "ReifyType",
 };
 
+constexpr std::array kThMessages966 =
+    kThMessages902 + std::array<std::string_view, 3>{"PutDoc", "GetDoc", "GetPackageRoot"};
+
+constexpr uint8_t kRunTHDone = 18;
+constexpr uint8_t kAddModFinalizer = 19;
+
 constexpr std::array kVersions = {
-    Version{"9.0.2", kRequests902, kThMessages902, 18, 19},
+    Version{"9.0.2", kRequests902, kThMessages902, kRunTHDone, kAddModFinalizer,
+            LoadDllAnswer::kMaybeError, BreakLocation::kUnique},
+    Version{"9.6.6", kRequests966, kThMessages966, kRunTHDone, kAddModFinalizer,
+            LoadDllAnswer::kMaybeError, BreakLocation::kUnique},
+    Version{"9.10.3", kRequests9103, kThMessages966, kRunTHDone, kAddModFinalizer,
+            LoadDllAnswer::kErrorOrHandle, BreakLocation::kModules},
 };
 
 }  // namespace

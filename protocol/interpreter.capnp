@@ -18,7 +18,7 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("splicehost::schema");
 
-const protocolVersion :UInt32 = 1;
+const protocolVersion :UInt32 = 2;
 # Raised by every change that is not backward compatible. Client and interpreter must have the same.
 
 const arenaAddress :UInt64 = 0x2000000000;
@@ -124,7 +124,8 @@ enum Way {
 
 struct Request {
   # One of the things that GHC asks of an interpreter. Each field is named after the constructor of
-  # GHC's `Message` (libraries/ghci/GHCi/Message.hs) and says which kind of reply answers it.
+  # GHC's `Message` (libraries/ghci/GHCi/Message.hs) and says which kind of reply answers it. No GHC has
+  # all of them: protocol/ghc_versions.h has the tables.
 
   union {
     shutdown @0 :Void;
@@ -145,7 +146,7 @@ struct Request {
 
     loadDll @5 :Text;
     # Load a shared object: an absolute path, or a name that the system's linker searches for.
-    # Reply: maybeText, holding the system linker's message on failure.
+    # Reply: loadedDll.
 
     loadArchive @6 :Text;
     # Load a static archive from an absolute path; its members are linked when something refers to
@@ -224,10 +225,11 @@ struct Request {
     # Describe a cost centre stack. Reply: texts, outermost call first.
 
     newBreakArray @29 :Int64;
-    # Allocate flags for this many breakpoints, all off. Reply: pointer, holding a reference.
+    # Allocate what says for each of this many breakpoints whether it is on; all are off.
+    # Reply: pointer, holding a reference.
 
     enableBreakpoint @30 :Breakpoint;
-    # Switch a breakpoint on or off; an index out of range is ignored. Reply: done.
+    # Switch a breakpoint on or off; an index out of range is ignored. Reply: done. (GHC 9.0.)
 
     breakpointStatus @31 :Breakpoint;
     # Whether a breakpoint is on (field `enable` is not used). Reply: bool; false if out of range.
@@ -256,6 +258,18 @@ struct Request {
 
     placeData @39 :PlacedData;
     # Put bytes at an address that the client has chosen, for good. Not a message of GHC's. Reply: done.
+
+    setupBreakpoint @40 :BreakpointSetup;
+    # Say how often a breakpoint is passed before it stops; an index out of range is ignored.
+    # Reply: done. (Since GHC 9.2.)
+
+    newBreakModule @41 :Text;
+    # Copy a module's name to malloc'd memory, for good; byte code names it by its address.
+    # Reply: pointer. (GHC 9.10.3, not 9.6.6.)
+
+    lookupSymbolInDll @42 :DllSymbol;
+    # The address of a symbol in a shared object, as far as this one or what it depends on defines it.
+    # Reply: maybePointer. (GHC 9.10.3, not 9.6.6.)
   }
 }
 
@@ -385,6 +399,22 @@ struct Breakpoint {
   # On or off.
 }
 
+struct BreakpointSetup {
+  array @0 :UInt64;
+  # Reference to the counts, from newBreakArray.
+  index @1 :Int64;
+  # Which count.
+  ignoreCount @2 :Int64;
+  # How often the breakpoint is passed before it stops; -1 switches it off.
+}
+
+struct DllSymbol {
+  handle @0 :UInt64;
+  # The shared object, as loadedDll names it.
+  symbol @1 :Text;
+  # The symbol's name.
+}
+
 struct BreakpointVariable {
   stack @0 :UInt64;
   # Reference to the stopped computation, from EvalStatus.
@@ -466,6 +496,8 @@ struct Reply {
     failed @12 :Text;
     # The request could not be carried out, and why, with the place (file, symbol, BCO). The
     # interpreter ends.
+    loadedDll @13 :LoadedDll;
+    # What came of loading a shared object.
   }
 }
 
@@ -484,6 +516,16 @@ struct MaybeText {
     # There is none.
     text @1 :Text;
     # The string.
+  }
+}
+
+struct LoadedDll {
+  union {
+    failed @0 :Text;
+    # The system linker's message.
+    handle @1 :UInt64;
+    # It is loaded, and this is what lookupSymbolInDll calls it. It depends on nothing but the name that
+    # it was loaded by: every interpreter gives the same one. GHCs without lookupSymbolInDll do not get to see it.
   }
 }
 
@@ -528,13 +570,19 @@ struct EvalStatus {
     stack @1 :UInt64;
     # Reference to the stopped computation (or the exception).
     index @2 :Int64;
-    # Which breakpoint of the module.
+    # Which breakpoint of the module. Of an exception there is none, and the following four do not count.
     moduleUnique @3 :Int64;
-    # GHC's unique of the module's name.
+    # GHC's unique of the module's name. (Up to GHC 9.6.6.)
     resumeContext @4 :UInt64;
     # Reference for resumeStmt, abandonStmt or resumeSeq.
     costCentreStack @5 :UInt64;
     # Remote pointer to the cost centre stack; zero without profiling.
+    module @6 :Text;
+    # The module whose breakpoint it is. (GHC 9.10.3.)
+    infoModule @7 :Text;
+    # The module whose byte code has stopped: another one if it is inlined there. (GHC 9.10.3.)
+    infoIndex @8 :Int64;
+    # Which of the places of that module's byte code. (GHC 9.10.3.)
   }
 }
 

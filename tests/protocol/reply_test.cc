@@ -137,7 +137,7 @@ TEST(Reply, FailedIsTheReason) {
 // ever.
 TEST(Reply, WithBytesThatAreNoCharactersCanBeRead) {
   Reply reply;
-  reply.builder.initMaybeText().setText("caf\xe9.so: no");
+  reply.builder.initLoadedDll().setFailed("caf\xe9.so: no");
   Writer out;
   ASSERT_TRUE(encodeReply(kGhc902, Kind::LOAD_DLL, reply.builder, out));
   EXPECT_EQ(hex(out.bytes()), hex(wire("01 #11 'caf edb3a9 '.so: 20 'no")));
