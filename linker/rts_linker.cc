@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "iserv/rts_version.h"
 #include "linker/content_identity.h"
 #include "linker/object_check.h"
 #include "protocol/ghc_messages.h"
@@ -100,6 +101,7 @@ Status RtsLinker::loadArchive(const std::string& file) {
   if (Status check = checkLoadableArchive(file); !check) return check;
   RtsLock lock;
   if (!::loadArchive(const_cast<char*>(file.c_str()))) return failed(file, "load");
+  rts::settleSectionIndices(lock);
   loaded_[file] = file;
   return Done{};
 }
@@ -116,6 +118,7 @@ Status RtsLinker::loadObject(const std::string& file) {
     return failed(file, "unload the old version of");
   }
   if (!loadObj(const_cast<char*>(file.c_str()))) return failed(file, "load");
+  rts::settleSectionIndices(lock);
   loaded_[file] = file;
   return Done{};
 }
