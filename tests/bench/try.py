@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from splicebench.ghc import Ghc
+
 PROJECT = Path(__file__).resolve().parents[2] / "docs" / "examples" / "project"
 MODULES = ("Types", "Messages", "Table", "Main")
 WITH_SPLICES = MODULES[:-1]
@@ -47,7 +49,7 @@ def main():
     parser.add_argument("--ghc", default="ghc")
     arguments = parser.parse_args()
     iserv = str(Path(arguments.iserv).resolve())
-    peer = f"{run([arguments.ghc, '--print-libdir']).strip()}/bin/ghc-iserv"
+    peer = str(Ghc(arguments.ghc).own_interpreter() or sys.exit("this GHC has no ghc-iserv to compare with"))
 
     rows, printed = [], set()
     with tempfile.TemporaryDirectory() as folder:

@@ -86,6 +86,13 @@ def peer():
     raise RuntimeError(f"GHC's own interpreter is neither in {folder}/bin nor in {folder.parent}/bin")
 
 
+@functools.lru_cache(maxsize=None)
+def ghc_version():
+    """The compiler's version as numbers, such as (9, 0, 2)."""
+    said = subprocess.run([GHC, "--numeric-version"], check=True, capture_output=True, text=True)
+    return tuple(int(part) for part in said.stdout.strip().split("."))
+
+
 def for_each(**parameters):
     """Makes a test method one per value: ``@for_each(way=WAYS)`` gives test_x_vanilla and so on.
 

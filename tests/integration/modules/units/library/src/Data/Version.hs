@@ -1,0 +1,4 @@
+module Data.Version (whose) where
+
+whose :: String
+whose = "the unit's own Data.Version"

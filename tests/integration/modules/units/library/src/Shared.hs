@@ -1,0 +1,4 @@
+module Shared (name) where
+
+name :: String
+name = "library"
