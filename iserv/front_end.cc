@@ -356,6 +356,12 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
   auto reply = builder.initRoot<schema::Reply>();
   Pending pending{request.which(), subject(request), false, ""};
   if (answeredHere(request, options_.libraries, reply)) return answer(pending, reply);
+  if (shared_ && shared_->answerMemory(request, reply)) {
+    if (connection_) {
+      if (Status replayed = replay(); !replayed) return replayed.error();
+    }
+    return answer(pending, reply);
+  }
   if (!connection_) {
     // GHC may have nothing to run at all.
     if (request.isShutdown()) {
@@ -363,15 +369,10 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
       Result<Next> next = answer(pending, reply);
       return next && *next == Next::kContinue ? Next::kShutdown : next;
     }
-    if (shared_->answerMemory(request, reply)) return answer(pending, reply);
     Status records = shared_->awaitRecords();
     if (!records) complain("libraries are not shared: " + records.error().message);
     if (records && shared_->answerLoad(request, reply)) return answer(pending, reply);
     if (Status attached = records ? attachSession() : goAlone(); !attached) return attached.error();
-  }
-  if (shared_ && shared_->answerMemory(request, reply)) {
-    if (Status replayed = replay(); !replayed) return replayed.error();
-    return answer(pending, reply);
   }
   if (shared_) {
     if (runsStatement(request.which())) connection_->forget();

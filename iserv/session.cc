@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
@@ -212,13 +213,21 @@ Status Session::carryOut(schema::Request::Reader request, schema::Reply::Builder
     case schema::Request::LOOKUP_CLOSURE:
       return lookupClosure(toString(request.getLookupClosure()), reply.initMaybePointer());
     case schema::Request::LOAD_DLL: {
-      auto message = linker_.loadSharedObject(fileOf(request.getLoadDll()));
+      std::string file = fileOf(request.getLoadDll());
+      auto message = linker_.loadSharedObject(file);
       auto loaded = reply.initLoadedDll();
       if (message) {
         loaded.setFailed(*message);
       } else {
-        loaded.setHandle(ghc::sharedObjectHandle(toString(request.getLoadDll())));
+        loaded.setHandle(ghc::sharedObjectHandle(file));
       }
+      return Done{};
+    }
+    case schema::Request::LOOKUP_SYMBOL_IN_DLL: {
+      auto wanted = request.getLookupSymbolInDll();
+      auto address = linker_.lookupIn(wanted.getHandle(), toString(wanted.getSymbol()));
+      if (!address) return address.error();
+      setMaybe(reply.initMaybePointer(), *address);
       return Done{};
     }
     case schema::Request::LOAD_ARCHIVE:
@@ -285,10 +294,24 @@ Status Session::carryOut(schema::Request::Reader request, schema::Reply::Builder
       return describeCostCentreStack(request.getCostCentreStackInfo(), reply);
     case schema::Request::NEW_BREAK_ARRAY:
       return newBreakArray(request.getNewBreakArray(), reply);
-    case schema::Request::ENABLE_BREAKPOINT:
-      return breakpoint(request.getEnableBreakpoint(), true, reply);
+    case schema::Request::NEW_BREAK_MODULE: {
+      auto name = request.getNewBreakModule();
+      capnp::Data::Reader text(reinterpret_cast<const capnp::byte*>(name.begin()), name.size());
+      reply.setPointer(reinterpret_cast<uint64_t>(mallocCopy(text, 1)));
+      return Done{};
+    }
+    case schema::Request::ENABLE_BREAKPOINT: {
+      auto breakpoint = request.getEnableBreakpoint();
+      return setBreakpoint(breakpoint.getArray(), breakpoint.getIndex(),
+                           breakpoint.getEnable() ? rts::kBreakOn : rts::kBreakOff, reply);
+    }
+    case schema::Request::SETUP_BREAKPOINT: {
+      auto breakpoint = request.getSetupBreakpoint();
+      return setBreakpoint(breakpoint.getArray(), breakpoint.getIndex(),
+                           static_cast<rts::BreakFlag>(breakpoint.getIgnoreCount()), reply);
+    }
     case schema::Request::BREAKPOINT_STATUS:
-      return breakpoint(request.getBreakpointStatus(), false, reply);
+      return breakpointStatus(request.getBreakpointStatus(), reply);
     case schema::Request::PLACE_DATA:
       return done(placeInArena(request.getPlaceData().getAddress(),
                                bytesOf(request.getPlaceData().getData())),
@@ -406,35 +429,45 @@ Status Session::describeCostCentreStack(uint64_t, schema::Reply::Builder reply) 
 
 Status Session::newBreakArray(int64_t size, schema::Reply::Builder reply) {
   // One flag for each expression of a module.
-  constexpr int64_t kMaxBreakpoints = int64_t{1} << 30;
+  constexpr int64_t kMaxBreakpoints = (int64_t{1} << 30) / sizeof(rts::BreakFlag);
   if (size < 0 || size > kMaxBreakpoints) {
     return Error{"a break array cannot have " + std::to_string(size) + " flags"};
   }
   RtsLock lock;
-  auto* flags = bytecode::allocateBytes(lock, static_cast<size_t>(size));
+  auto count = static_cast<size_t>(size);
+  auto* flags = bytecode::allocateBytes(lock, count * sizeof(rts::BreakFlag));
+  std::fill_n(reinterpret_cast<rts::BreakFlag*>(flags->payload), count, rts::kBreakOff);
   uint64_t reference = references_.add(lock, reinterpret_cast<StgClosure*>(flags));
   breakArrays_.insert(reference);
   reply.setPointer(reference);
   return Done{};
 }
 
-Status Session::breakpoint(schema::Breakpoint::Reader request, bool set,
-                           schema::Reply::Builder reply) {
-  if (!breakArrays_.contains(request.getArray())) {
-    return Error{"remote reference " + std::to_string(request.getArray()) +
-                 " is not a break array of this session"};
+// The flag of a breakpoint, true as long as the lock is held; null if the array does not have it.
+Result<rts::BreakFlag*> Session::breakFlag(const RtsLock& lock, uint64_t array, int64_t index) {
+  if (!breakArrays_.contains(array)) {
+    return Error{"remote reference " + std::to_string(array) + " is not a break array of this session"};
   }
+  auto* flags = reinterpret_cast<StgArrBytes*>(references_.closure(lock, array));
+  if (static_cast<uint64_t>(index) >= flags->bytes / sizeof(rts::BreakFlag)) return nullptr;
+  return reinterpret_cast<rts::BreakFlag*>(flags->payload) + index;
+}
+
+Status Session::setBreakpoint(uint64_t array, int64_t index, rts::BreakFlag value,
+                              schema::Reply::Builder reply) {
   RtsLock lock;
-  auto* flags = reinterpret_cast<StgArrBytes*>(references_.closure(lock, request.getArray()));
-  auto* bytes = reinterpret_cast<uint8_t*>(flags->payload);
-  auto index = static_cast<uint64_t>(request.getIndex());
-  bool exists = index < flags->bytes;
-  if (set) {
-    if (exists) bytes[index] = request.getEnable() ? 1 : 0;
-    reply.setDone();
-  } else {
-    reply.setBool(exists && bytes[index] != 0);
-  }
+  auto flag = breakFlag(lock, array, index);
+  if (!flag) return flag.error();
+  if (*flag != nullptr) **flag = value;
+  reply.setDone();
+  return Done{};
+}
+
+Status Session::breakpointStatus(schema::Breakpoint::Reader request, schema::Reply::Builder reply) {
+  RtsLock lock;
+  auto flag = breakFlag(lock, request.getArray(), request.getIndex());
+  if (!flag) return flag.error();
+  reply.setBool(*flag != nullptr && **flag == rts::kBreakOn);
   return Done{};
 }
 

@@ -12,6 +12,7 @@
 #include "iserv/evaluator.h"
 #include "iserv/hangup_watch.h"
 #include "iserv/references.h"
+#include "iserv/rts_version.h"
 #include "linker/rts_linker.h"
 #include "protocol/connection.h"
 #include "protocol/ghc_versions.h"
@@ -67,7 +68,9 @@ class Session final : public Evaluations {
   void makeCostCentres(schema::CostCentres::Reader request, schema::Reply::Builder reply);
   Status describeCostCentreStack(uint64_t stack, schema::Reply::Builder reply);
   Status newBreakArray(int64_t size, schema::Reply::Builder reply);
-  Status breakpoint(schema::Breakpoint::Reader request, bool set, schema::Reply::Builder reply);
+  Result<rts::BreakFlag*> breakFlag(const RtsLock& lock, uint64_t array, int64_t index);
+  Status setBreakpoint(uint64_t array, int64_t index, rts::BreakFlag value, schema::Reply::Builder reply);
+  Status breakpointStatus(schema::Breakpoint::Reader request, schema::Reply::Builder reply);
   Status send(capnp::MessageBuilder& builder, schema::Reply::Builder reply, Status status);
   Status checkReference(uint64_t reference) const;
   Status checkReferences(schema::Request::Reader request) const;

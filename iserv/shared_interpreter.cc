@@ -279,11 +279,9 @@ bool SharedInterpreter::answerLoad(schema::Request::Reader request, schema::Repl
   if (records_->nodes[node_].getChildren().size() == 0) (void)order().ok();
   // Only what succeeds is recorded.
   switch (operations_.back().kind) {
-    case schema::LoadKind::LOAD_DLL: {
-      auto name = request.getLoadDll();
-      reply.initLoadedDll().setHandle(ghc::sharedObjectHandle({name.begin(), name.size()}));
+    case schema::LoadKind::LOAD_DLL:
+      reply.initLoadedDll().setHandle(ghc::sharedObjectHandle(operations_.back().path));
       break;
-    }
     case schema::LoadKind::RESOLVE_OBJS:
       reply.setBool(true);
       break;

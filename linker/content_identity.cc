@@ -1,13 +1,16 @@
 #include "linker/content_identity.h"
 
+// The functions for SHA-256 alone. What OpenSSL 3 prefers (EVP) brings all that OpenSSL can do into an
+// interpreter, which is linked with it statically, and from Debian 13 on zlib and zstd as well.
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -64,11 +67,8 @@ Result<FileStamp> stampFrom(const struct stat& status) {
 
 // Hashes from the file's start, wherever the descriptor's own position is.
 Result<ContentDigest> digestDescriptor(int fd) {
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                        &EVP_MD_CTX_free);
-  if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1)
-    return Error{"OpenSSL cannot compute SHA-256"};
-
+  SHA256_CTX context;
+  SHA256_Init(&context);
   std::vector<std::byte> buffer(kReadSize);
   off_t position = 0;
   while (true) {
@@ -76,14 +76,12 @@ Result<ContentDigest> digestDescriptor(int fd) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return systemError("cannot read the file", errno);
     if (count == 0) break;
-    if (EVP_DigestUpdate(context.get(), buffer.data(), static_cast<std::size_t>(count)) != 1)
-      return Error{"OpenSSL cannot compute SHA-256"};
+    SHA256_Update(&context, buffer.data(), static_cast<std::size_t>(count));
     position += count;
   }
 
   ContentDigest digest;
-  if (EVP_DigestFinal_ex(context.get(), digest.bytes.data(), nullptr) != 1)
-    return Error{"OpenSSL cannot compute SHA-256"};
+  SHA256_Final(digest.bytes.data(), &context);
   return digest;
 }
 

@@ -1,11 +1,14 @@
 #include "linker/rts_linker.h"
 
+#include <dlfcn.h>
 #include <link.h>
 
 #include <cstdlib>
 
+#include "iserv/rts_version.h"
 #include "linker/content_identity.h"
 #include "linker/object_check.h"
+#include "protocol/ghc_messages.h"
 
 namespace splicehost::linker {
 
@@ -65,12 +68,29 @@ bool RtsLinker::link(const std::string& symbol) {
 
 std::optional<std::string> RtsLinker::loadSharedObject(const std::string& file) {
   if (ownLibraries_.contains(file)) return std::nullopt;
+  uint64_t handle = ghc::sharedObjectHandle(file);
+  if (auto other = sharedObjects_.find(handle); other != sharedObjects_.end() && other->second.file != file) {
+    return file + ": its name and that of " + other->second.file + " have the same hash; rename it";
+  }
   RtsLock lock;
   const char* message = addDLL(const_cast<char*>(file.c_str()));
-  if (message == nullptr) return std::nullopt;
+  if (message == nullptr) {
+    // Null for a linker script, which the RTS has followed; nobody looks up symbols in one.
+    sharedObjects_[handle] = {file, dlopen(file.c_str(), RTLD_LAZY | RTLD_NOLOAD)};
+    return std::nullopt;
+  }
   std::string result = message;
   std::free(const_cast<char*>(message));
   return result;
+}
+
+Result<void*> RtsLinker::lookupIn(uint64_t handle, const std::string& symbol) {
+  auto loaded = sharedObjects_.find(handle);
+  if (loaded == sharedObjects_.end()) return Error{"no shared object was loaded that has handle " + std::to_string(handle)};
+  void* object = loaded->second.object;
+  void* address = object == nullptr ? nullptr : dlsym(object, symbol.c_str());
+  if (address != nullptr) addresses_.insert(reinterpret_cast<uint64_t>(address));
+  return address;
 }
 
 Status RtsLinker::loadArchive(const std::string& file) {
@@ -81,6 +101,7 @@ Status RtsLinker::loadArchive(const std::string& file) {
   if (Status check = checkLoadableArchive(file); !check) return check;
   RtsLock lock;
   if (!::loadArchive(const_cast<char*>(file.c_str()))) return failed(file, "load");
+  rts::settleSectionIndices(lock);
   loaded_[file] = file;
   return Done{};
 }
@@ -97,6 +118,7 @@ Status RtsLinker::loadObject(const std::string& file) {
     return failed(file, "unload the old version of");
   }
   if (!loadObj(const_cast<char*>(file.c_str()))) return failed(file, "load");
+  rts::settleSectionIndices(lock);
   loaded_[file] = file;
   return Done{};
 }
@@ -116,6 +138,11 @@ void RtsLinker::rename(const std::string& file, const std::string& alias) {
   if (auto known = loaded_.extract(file)) {
     known.key() = alias;
     loaded_.insert(std::move(known));
+  }
+  if (auto known = sharedObjects_.extract(ghc::sharedObjectHandle(file))) {
+    known.key() = ghc::sharedObjectHandle(alias);
+    known.mapped().file = alias;
+    sharedObjects_.insert(std::move(known));
   }
 }
 

@@ -45,10 +45,12 @@ class RtsLinker {
   void* lookup(const std::string& symbol);
   // Links what defines a symbol, so that a lookup will be quick. True if there is such a symbol.
   bool link(const std::string& symbol);
-  // True if lookup() has returned this address.
+  // The address of a symbol in a shared object, or null. Fails if none was loaded that has the handle.
+  Result<void*> lookupIn(uint64_t handle, const std::string& symbol);
+  // True if lookup() or lookupIn() has returned this address.
   bool knows(uint64_t address) const { return addresses_.contains(address); }
   // The system linker's message on failure. A library of the program's own, asked for by its name only
-  // ("libgmp.so"), is there already.
+  // ("libgmp.so"), is there already. Its handle is ghc::sharedObjectHandle() of `file`.
   std::optional<std::string> loadSharedObject(const std::string& file);
   Status loadArchive(const std::string& file);
   // Loads an object. One that was loaded from the same path before is replaced: GHC asks again only
@@ -70,6 +72,12 @@ class RtsLinker {
   std::unordered_set<std::string> skipped_;
   // The objects and archives that were loaded: by our client's name, the RTS's name.
   std::unordered_map<std::string, std::string> loaded_;
+  // The shared objects that were loaded: by handle, our client's name and the system linker's handle.
+  struct SharedObject {
+    std::string file;
+    void* object;
+  };
+  std::unordered_map<uint64_t, SharedObject> sharedObjects_;
   std::unordered_set<uint64_t> addresses_;
 };
 

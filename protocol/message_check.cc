@@ -37,10 +37,11 @@ void follow(const capnp::DynamicValue::Reader& value) {
     }
     case capnp::DynamicValue::STRUCT: {
       auto structure = value.as<capnp::DynamicStruct>();
-      for (auto field : structure.getSchema().getNonUnionFields()) {
+      capnp::StructSchema type = structure.getSchema();
+      for (auto field : type.getNonUnionFields()) {
         if (structure.has(field)) follow(structure.get(field));
       }
-      if (structure.getSchema().getUnionFields().size() == 0) break;
+      if (type.getUnionFields().size() == 0) break;
       KJ_IF_MAYBE (field, structure.which()) {
         if (structure.has(*field)) follow(structure.get(*field));
       } else {

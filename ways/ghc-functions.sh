@@ -3,14 +3,27 @@
 
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
 
-# describe_ghc GHC: sets `version`, `libdir` and, for the packages of GHC's global database, by_name
-# (name to id) and package (id:field to value).
+# ask_ghc GHC: sets `version` and `libdir`.
+ask_ghc() {
+  command -v "$1" >/dev/null || fail "there is no program $1"
+  version=$("$1" --numeric-version) || fail "$1 does not tell its version; is it a GHC?"
+  libdir=$("$1" --print-libdir)
+}
+
+# require_wire_table GHC SOURCES: ends the program if the version has no wire table. Call ask_ghc before.
+require_wire_table() {
+  local known
+  known=$(grep -v '^#' "$2/protocol/ghc-versions.txt")
+  ! grep -qxF "$version" <<<"$known" || return 0
+  fail "GHC $version ($1) has no wire table in this Splicehost, which has those of GHC" \
+    "$(paste -sd, <<<"$known" | sed -E 's/,/, /g; s/(.*), /\1 and /'); docs/adding-a-ghc.md tells how to add one"
+}
+
+# describe_ghc GHC: sets, for the packages of GHC's global database, by_name (name to id) and package
+# (id:field to value). Call ask_ghc before.
 declare -A by_name package
 describe_ghc() {
   local ghc=$1 ghc_pkg id field value
-  command -v "$ghc" >/dev/null || fail "there is no program $ghc"
-  version=$("$ghc" --numeric-version) || fail "$ghc does not tell its version; is it a GHC?"
-  libdir=$("$ghc" --print-libdir)
   for ghc_pkg in "$libdir/bin/ghc-pkg" "$libdir/../bin/ghc-pkg" "$(command -v "$ghc" | sed 's,ghc\([^/]*\)$,ghc-pkg\1,')"; do
     [ ! -x "$ghc_pkg" ] || break
   done
@@ -159,7 +172,7 @@ missing_tools() {
 #if !__has_include(<capnp/message.h>)
 libcapnp-dev
 #endif
-#if !__has_include(<openssl/evp.h>)
+#if !__has_include(<openssl/sha.h>)
 libssl-dev
 #endif
 #if !__has_include(<ffi.h>)

@@ -346,11 +346,8 @@ void ZygoteTree::succeed(Zygote& old) {
   owned->symbols = std::move(old.symbols);
   old.refill = Timer();
   old.spares.clear();
-  std::unique_ptr<Zygote>& at = zygotes_.at(old.node->id);
-  bool isNeeded = old.isBusy() || old.sessions > 0;
-  std::unique_ptr<ZygoteProcess> process = std::move(old.successor);
-  if (isNeeded) retired_.push_back(std::move(at));
-  Zygote& zygote = place(std::move(owned), std::move(process));
+  retired_.push_back(std::move(zygotes_.at(old.node->id)));
+  Zygote& zygote = place(std::move(owned), std::move(old.successor));
   linkAhead(zygote, {});
   refill(zygote);
 }

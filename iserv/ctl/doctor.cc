@@ -151,7 +151,7 @@ Result<DoctorReport> examine(ProcessRunner& runner, const Installation& installa
       ghc.version = answers[i]->version;
       ghc.libdir = answers[i]->libdir;
       ghc.known = ghc::findVersion(ghc.version) != nullptr;
-      ghc.build = installation.builder() + " --ghc " + ghc.program;
+      ghc.build = installation.addCommand(ghc.program);
       say("Examining GHC " + ghc.version + " ...");
       examineWays(runner, installation, ghc);
       if (Status done = examineInterpreters(runner, installation, ghc); !done) return done.error();

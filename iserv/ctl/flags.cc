@@ -46,7 +46,7 @@ Result<std::vector<std::string>> flagsFor(const Installation& installation, cons
   std::string message = "there are no interpreters for GHC " + ghc.version + " (" + ghc.program +
                         "); " + whatThereIs(installation);
   if (ghc::findVersion(ghc.version) != nullptr) {
-    message += ". To build them: " + installation.builder() + " --ghc " + ghc.program;
+    message += ". To build them: " + installation.addCommand(ghc.program);
   } else {
     message += ". This Splicehost works with GHC " + knownVersions() +
                "; name such a GHC with --ghc, or install a Splicehost that works with " + ghc.version;

@@ -28,7 +28,7 @@ Installation Installation::ofProgramIn(const std::string& folder) {
   fs::path installed = fs::path(folder).parent_path() / "lib" / "splicehost";
   std::error_code ignored;
   if (fs::path(folder).filename() == "bin" && fs::is_directory(installed, ignored)) {
-    return Installation(installed);
+    return Installation(installed, folder);
   }
   return Installation(folder);
 }

@@ -24,7 +24,7 @@ class Installation {
   // The one that a program in this folder belongs to.
   static Installation ofProgramIn(const std::string& folder);
 
-  explicit Installation(std::string root) : root_(std::move(root)) {}
+  explicit Installation(std::string root) : Installation(root, root) {}
 
   const std::string& root() const { return root_; }
   // The GHC versions that there are interpreters for, oldest first.
@@ -37,11 +37,16 @@ class Installation {
   std::string broker() const { return root_ + "/iserv/iservd"; }
   // The program that builds interpreters for a GHC.
   std::string builder() const { return root_ + "/sources/ways/build-ghc"; }
+  // What a user says to have them built.
+  std::string addCommand(const std::string& ghc) const { return programs_ + "/iservctl add-ghc " + ghc; }
 
  private:
+  Installation(std::string root, std::string programs)
+      : root_(std::move(root)), programs_(std::move(programs)) {}
   std::string folder(std::string_view version) const;
 
   std::string root_;
+  std::string programs_;  // the folder of iservctl
 };
 
 // The versions of GHC that this Splicehost can be built for, as a list for a person.

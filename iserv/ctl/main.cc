@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "iserv/ctl/add_ghc.h"
 #include "iserv/ctl/config.h"
 #include "iserv/ctl/doctor.h"
 #include "iserv/ctl/flags.h"
@@ -31,6 +32,7 @@ int main(int argc, char* argv[]) {
 
   splicehost::ctl::addFlags(app, status);
   splicehost::ctl::addDoctor(app, status);
+  splicehost::ctl::addAddGhc(app, status);
   splicehost::ctl::addConfig(app, status);
   splicehost::ctl::addStatus(app, status);
   splicehost::ctl::addLog(app, status);

@@ -41,6 +41,15 @@ def make(folder, without=(), bring_libffi=False):
     return program
 
 
+def stranger(path, version):
+    """A program that answers as a GHC of some version, and can do no more."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'#!/bin/sh\n[ "$1" = --numeric-version ] && echo {version} || echo /nonexistent\n')
+    path.chmod(0o755)
+    return path
+
+
 def calls(program):
     """How often the GHC has been run."""
     log = pathlib.Path(program).parents[1] / "calls"

@@ -78,10 +78,12 @@ OURS = _interpreter_under_test()
 def peer():
     """The interpreter that GHC brings along, without the suffix of a way."""
     libdir = subprocess.run([GHC, "--print-libdir"], check=True, capture_output=True, text=True)
-    found = pathlib.Path(libdir.stdout.strip()) / "bin" / "ghc-iserv"
-    if not found.exists():
-        raise RuntimeError(f"GHC's own interpreter is not at {found}")
-    return str(found)
+    folder = pathlib.Path(libdir.stdout.strip())
+    # GHCs since 9.4 have their programs beside their libraries' folder, wherever they look for them.
+    for found in (folder / "bin" / "ghc-iserv", folder.parent / "bin" / "ghc-iserv"):
+        if found.exists():
+            return str(found)
+    raise RuntimeError(f"GHC's own interpreter is neither in {folder}/bin nor in {folder.parent}/bin")
 
 
 def for_each(**parameters):

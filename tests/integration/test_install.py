@@ -1,8 +1,9 @@
-"""`cmake --install`, and building interpreters for another GHC from what it installed."""
+"""`cmake --install`, building interpreters for another GHC from what it installed, and for which GHCs."""
 
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -112,6 +113,97 @@ class AnotherGhc(InstallTest):
         self.assertEqual((built.st_ino, built.st_mtime_ns), (again.st_ino, again.st_mtime_ns))
 
 
+class AddedGhc(InstallTest):
+    """`iservctl add-ghc`, in a prefix that has interpreters for none."""
+
+    def setUp(self):
+        super().setUp()
+        for folder in self.root.glob("ghc-*"):
+            shutil.rmtree(folder)
+
+    def add(self, ghc):
+        return self.workspace.run(self.prefix / "bin" / "iservctl", "add-ghc", ghc, timeout=600)
+
+    def state(self):
+        """What is in the prefix, apart from the interpreters."""
+        return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in self.prefix.rglob("*")
+                if path.is_file() and self.root / NAME not in path.parents}
+
+    def test_in_the_ways_that_it_has(self):
+        folder = self.workspace.cwd / "ghc"
+        partial_ghc.make(folder, without=partial_ghc.PROFILING_FILES)
+        before = self.state()
+        # As a relative path, too.
+        done = self.add("ghc/bin/ghc")
+        self.assertEqual(done.status, 0, done)
+        self.assertRegex(done.stderr, r"lacks \S+/Prelude.p_hi: the profiled way is left out; to get it: install")
+        self.assertIn(f"GHC {NAME[4:]} has its interpreters: -fexternal-interpreter -pgmi {self.root}/{NAME}/iserv\n",
+                      done.stdout)
+        self.assertEqual(self.state(), before, "something else was changed")
+        flags = self.workspace.run(self.prefix / "bin" / "iservctl", "flags", "--ghc", folder / "bin" / "ghc")
+        self.assertEqual(flags.stdout, f"-fexternal-interpreter -pgmi {self.root}/{NAME}/iserv\n", flags)
+        for way in WAYS:
+            if way.name != "profiling":
+                self.assert_compiles_splice(folder / "bin" / "ghc", self.root / NAME / "iserv", way)
+
+    def test_of_a_version_without_a_wire_table(self):
+        done = self.add(partial_ghc.stranger(self.workspace.root / "ghc", "9.2.8"))
+        self.assertEqual((done.status, done.stdout), (1, ""), done)
+        self.assertRegex(done.stderr, r"GHC 9\.2\.8 \(\S+/ghc\) has no wire table.* has those of GHC 9\.0\.2\b")
+        self.assertEqual(list(self.root.glob("ghc-*")), [])
+
+    def test_of_what_is_no_ghc(self):
+        for program, text in {"cat": "'cat' does not answer", "no-such-ghc": "no such file"}.items():
+            done = self.add(program)
+            self.assertEqual((done.status, done.stdout), (1, ""), done)
+            self.assertIn(text, done.stderr, done)
+
+
+class Configured(IntegrationTest):
+    """For which GHCs CMake would build interpreters."""
+
+    def configure(self, *arguments):
+        return self.workspace.run("cmake", "-S", SOURCES, "-B", self.workspace.root / "build", "-G", "Ninja",
+                                  "-DSPLICEHOST_TESTS=OFF", *arguments)
+
+    def said(self, done):
+        """What it said, without the line breaks that CMake makes."""
+        return " ".join((done.stdout + done.stderr).split())
+
+    def test_of_itself_for_those_that_are_there(self):
+        home = self.workspace.root / "home"
+        partial_ghc.stranger(home / ".ghcup" / "bin" / "ghc-9.2.8", "9.2.8")
+        # Those that are not of a version of its own, and one that is in PATH already.
+        (home / ".ghcup" / "bin" / "ghc-9.2").symlink_to("ghc-9.2.8")
+        (home / ".ghcup" / "bin" / f"ghc-{NAME[4:]}").symlink_to(shutil.which(GHC))
+        (home / ".ghcup" / "bin" / "ghc-9.4.1").symlink_to("/nonexistent")
+        self.workspace.env["PATH"] = f"{os.path.dirname(shutil.which(GHC))}:{self.workspace.env['PATH']}"
+        done = self.configure()
+        self.assertEqual(done.status, 0, done)
+        self.assertEqual(re.findall(rf"-- GHC {NAME[4:]}: .*(ghc\S*)\n", done.stdout), ["ghc"], done)
+        self.assertRegex(self.said(done), r"GHC 9\.2\.8 \(\S+/ghc-9\.2\.8\) has no wire table.* those of GHC 9\.0\.2\b")
+        self.assertRegex(self.said(done), r"no program \S+/ghc-9\.4\.1")
+
+    def test_for_those_that_are_named(self):
+        stranger = partial_ghc.stranger(self.workspace.root / "ghc-9.2.8", "9.2.8")
+        again = partial_ghc.stranger(self.workspace.root / "again", NAME[4:])
+        cases = {
+            f"{GHC};{stranger}": r"GHC 9\.2\.8 \(\S+/ghc-9\.2\.8\) has no wire table.* those of GHC 9\.0\.2\b",
+            f"{GHC};{again}": rf"\S+/again is a second GHC {NAME[4:]}\b",
+            "no-such-ghc": "There is no program no-such-ghc",
+            "cat": "cat does not tell its version",
+        }
+        for ghcs, text in cases.items():
+            done = self.configure(f"-DSPLICEHOST_GHCS={ghcs}")
+            self.assertEqual(done.status, 1, done)
+            self.assertRegex(self.said(done), text)
+
+    def test_for_none(self):
+        done = self.configure("-DSPLICEHOST_GHCS=")
+        self.assertEqual(done.status, 0, done)
+        self.assertNotIn("-- GHC ", done.stdout)
+
+
 class BuildMistakes(InstallTest):
     def test_are_explained(self):
         cases = {
@@ -129,6 +221,13 @@ class BuildMistakes(InstallTest):
             done = self.build("--out", self.workspace.root / "out", *arguments)
             self.assertEqual(done.status, 1, done)
             self.assertIn(text, done.stderr, done)
+
+    def test_of_a_version_without_a_wire_table(self):
+        out = self.workspace.root / "out"
+        done = self.build("--ghc", partial_ghc.stranger(self.workspace.root / "ghc", "9.2.8"), "--out", out)
+        self.assertEqual((done.status, done.stdout), (1, ""), done)
+        self.assertRegex(done.stderr, r"GHC 9\.2\.8 \(\S+/ghc\) has no wire table.* those of GHC 9\.0\.2\b.* and 9\.")
+        self.assertFalse(out.exists())
 
     def test_of_a_ghc_without_any_way(self):
         ghc = partial_ghc.make(self.workspace.root / "ghc", without=("Prelude.*",))

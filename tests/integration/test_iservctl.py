@@ -26,12 +26,6 @@ class IservctlTest(IntegrationTest):
     def partial(self, **options):
         return partial_ghc.make(self.workspace.root / "partial", **options)
 
-    def fake_ghc(self, name, version):
-        """A program that answers as a GHC, and can do no more."""
-        script = self.workspace.cwd / self.workspace.write(name, f"#!/bin/sh\necho {version}\n")
-        script.chmod(0o755)
-        return script
-
     def assert_complains(self, done, *texts):
         self.assertEqual((done.status, done.stdout), (1, ""), done)
         for text in texts:
@@ -80,7 +74,7 @@ class Flags(IservctlTest):
         self.assert_complains(self.iservctl("flags", "--ghc", "echo"), "not a GHC")
 
     def test_unknown_ghc(self):
-        done = self.iservctl("flags", "--ghc", self.fake_ghc("ghc-7", "7.0.1"))
+        done = self.iservctl("flags", "--ghc", partial_ghc.stranger(self.workspace.cwd / "ghc-7", "7.0.1"))
         self.assert_complains(done, "GHC 7.0.1", "has interpreters for GHC", "works with GHC 9.0.2")
 
 
@@ -155,8 +149,8 @@ class Doctor(IservctlTest):
         status, [ghc], table = self.doctor(shutil.which(GHC), binary=binary)
         self.assertEqual(status, 1)
         self.assertEqual(set(self.states(ghc, "splicehost").values()), {"not-built"}, ghc)
-        self.assertIn(f"To build what is not built:  {binary.parent}/sources/ways/build-ghc --ghc", table)
-        self.assert_complains(self.iservctl("flags", binary=binary), "has no interpreters", "build-ghc")
+        self.assertIn(f"To build what is not built:  {binary} add-ghc", table)
+        self.assert_complains(self.iservctl("flags", binary=binary), "has no interpreters", "add-ghc")
 
     def copy_of_installation(self):
         """iservctl and links to the interpreters, in a folder that can be damaged."""

@@ -419,22 +419,22 @@ class Basics(SharingTest):
         stdout, _ = waiting.communicate(timeout=20)
         self.assertEqual((stdout, waiting.returncode), (f"({OLD},{OLD},{OLD})\n".encode(), 0))
 
-    def test_idle(self):
-        """A broker that nobody uses ends, and all its zygotes with it."""
+    def use_for_a_second(self):
+        """Has a broker that is to end when nobody has used it for a second, and uses it."""
         self.workspace.env["ISERV_IDLE"] = "1"
         way = WAYS[0]
         package = self.make_package(way)
         self.copy_source("Uses.hs")
         self.assert_says(OLD, package, way)
+
+    def test_idle(self):
+        """A broker that nobody uses ends, and all its zygotes with it."""
+        self.use_for_a_second()
         self.assertFalse(self.wait_until_all_ended(10), "idle for more than a second")
 
     def test_idle_but_watched(self):
         """Who only looks at a broker does not use it."""
-        self.workspace.env["ISERV_IDLE"] = "1"
-        way = WAYS[0]
-        package = self.make_package(way)
-        self.copy_source("Uses.hs")
-        self.assert_says(OLD, package, way)
+        self.use_for_a_second()
         self.wait_for(lambda: self.status() is None, "idle for more than a second", 10)
 
     def test_status_of_a_session(self):

@@ -375,9 +375,12 @@ TEST_F(BrokerTest, RemovesOldLogs) {
 
 TEST_F(BrokerTest, ADeadOneIsReplaced) {
   start();
-  kill(brokerProcess(), SIGKILL);
+  pid_t killed = brokerProcess();
+  kill(killed, SIGKILL);
+  // As this process's child; until it is gone it may still accept connections.
+  EXPECT_EQ(exitStatus(killed), 128 + SIGKILL);
   start();
-  brokerProcess();
+  EXPECT_NE(brokerProcess(), killed);
 }
 
 TEST_F(BrokerTest, EndsWhenItsSocketIsGone) {

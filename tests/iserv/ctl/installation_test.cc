@@ -61,7 +61,13 @@ TEST_F(InstallationTest, SaysHowToBuildWhatIsMissing) {
   ASSERT_FALSE(flags);
   EXPECT_EQ(flags.error().message, "there are no interpreters for GHC 9.0.2 (/x/ghc); " + root() +
                                        " has no interpreters. To build them: " + root() +
-                                       "/sources/ways/build-ghc --ghc /x/ghc");
+                                       "/iservctl add-ghc /x/ghc");
+}
+
+TEST_F(InstallationTest, BuildsWithTheProgramInBin) {
+  fs::create_directories(root() + "/bin");
+  fs::create_directories(root() + "/lib/splicehost");
+  EXPECT_EQ(Installation::ofProgramIn(root() + "/bin").addCommand("ghc"), root() + "/bin/iservctl add-ghc ghc");
 }
 
 TEST_F(InstallationTest, SaysWhichGhcsItWorksWith) {
@@ -71,7 +77,7 @@ TEST_F(InstallationTest, SaysWhichGhcsItWorksWith) {
   const std::string& message = flags.error().message;
   EXPECT_NE(message.find("has interpreters for GHC 9.0.2"), std::string::npos) << message;
   EXPECT_NE(message.find("works with GHC " + knownVersions()), std::string::npos) << message;
-  EXPECT_EQ(message.find("build-ghc"), std::string::npos) << message;
+  EXPECT_EQ(message.find("add-ghc"), std::string::npos) << message;
 }
 
 TEST(Listed, IsForAPerson) {

@@ -21,7 +21,7 @@ GhcReport goodGhc() {
   ghc.version = "9.0.2";
   ghc.libdir = "/usr/lib/ghc";
   ghc.known = true;
-  ghc.build = "/opt/build-ghc --ghc /usr/bin/ghc";
+  ghc.build = "/opt/iservctl add-ghc /usr/bin/ghc";
   ghc.ways = {way("vanilla", kWorks), way("profiled", kWorks), way("dynamic", kWorks)};
   return ghc;
 }
@@ -67,7 +67,7 @@ TEST(DoctorReport, SaysHowToGetWhatIsMissing) {
             "  Building interpreters takes libcapnp-dev\n"
             "  To install it:  apt-get install libcapnp-dev\n"
             "\n"
-            "  To build what is not built:  /opt/build-ghc --ghc /usr/bin/ghc\n");
+            "  To build what is not built:  /opt/iservctl add-ghc /usr/bin/ghc\n");
   EXPECT_FALSE(report.works());
 }
 
@@ -119,7 +119,7 @@ TEST(DoctorReport, NamesWhatItDoesNotKnow) {
   foreign.known = false;
   std::string table = asTable(reportOf({foreign}));
   EXPECT_NE(table.find("works with GHC 9.0.2, not with 7.0.1"), std::string::npos) << table;
-  EXPECT_EQ(table.find("build-ghc"), std::string::npos) << table;
+  EXPECT_EQ(table.find("add-ghc"), std::string::npos) << table;
 }
 
 TEST(DoctorReport, IsJsonToo) {
@@ -130,7 +130,7 @@ TEST(DoctorReport, IsJsonToo) {
       "{\"root\": \"/opt\", \"knownGhcs\": \"9.0.2\", \"ghcs\": [{\"program\": \"/usr/bin/ghc\", "
       "\"trouble\": \"\", \"version\": \"9.0.2\", \"libdir\": \"/usr/lib/ghc\", \"known\": true, "
       "\"missingTools\": \"\", \"installTools\": \"\", "
-      "\"build\": \"/opt/build-ghc --ghc /usr/bin/ghc\", \"ways\": [{\"way\": \"vanilla\", "
+      "\"build\": \"/opt/iservctl add-ghc /usr/bin/ghc\", \"ways\": [{\"way\": \"vanilla\", "
       "\"missing\": \"\", \"install\": \"\", \"own\": {\"state\": \"works\", \"why\": \"\"}, "
       "\"splicehost\": {\"state\": \"fails\", \"why\": \"\\\"no\\\"\"}}], \"works\": false}], "
       "\"works\": false}\n");

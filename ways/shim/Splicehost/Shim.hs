@@ -1,11 +1,12 @@
-{-# LANGUAGE GADTs, LambdaCase, MagicHash, RankNTypes, ScopedTypeVariables, UnliftedFFITypes #-}
+{-# LANGUAGE CPP, GADTs, LambdaCase, MagicHash, RankNTypes, ScopedTypeVariables, UnliftedFFITypes #-}
 -- |
 -- What an interpreter needs of Haskell: evaluation under GHCi's sandbox, Template Haskell's monad,
 -- exceptions as text, and closure inspection. Everything else is C++.
 --
 -- One thread asks the C++ side for messages in GHC's own encoding ('splicehost_next') and gives back
 -- answers in GHC's own encoding, so this module does not know what the messages hold, and the tables of
--- GHC versions stay in one place (protocol/ghc_versions.h).
+-- GHC versions stay in one place (protocol/ghc_versions.h). What differs here are the types of
+-- template-haskell.
 module Splicehost.Shim () where
 
 import Control.Concurrent
@@ -86,13 +87,16 @@ warmUp :: IO ()
 warmUp = do
   catchSignals
   (_, reference) <- carryOutEncoded (LB.toStrict (runPut (putMessage StartTH)))
-  (_, _) <- carryOutEncoded (LB.toStrict (runPut (putMessage (FreeHValueRefs [runGet get (LB.drop 0 (LB.fromStrict reference))]))))
-  let syntax = runPut (put (replicate 20 (TH.TyConI sample)))
-  _ <- evaluate (LB.length (runPut (put (runGet (get :: Get [TH.Info]) syntax))))
-  let definitions = runPut (put (replicate 20 function))
-  _ <- evaluate (LB.length (runPut (put (runGet (get :: Get [TH.Dec]) definitions))))
-  return ()
+  (_, _) <- carryOutEncoded (LB.toStrict (runPut (putMessage (FreeHValueRefs [runGet get (LB.fromStrict reference)]))))
+  exercise (TH.TyConI sample)
+  exercise function
   where
+    exercise :: Binary a => a -> IO ()
+    exercise value = do
+      let values = replicate 20 value
+          decoded = runGet get (runPut (put values)) `asTypeOf` values
+      _ <- evaluate (LB.length (runPut (put decoded)))
+      return ()
     function = TH.InstanceD Nothing [] (TH.AppT (TH.ConT a) (TH.ConT a))
       [ TH.SigD a (TH.AppT (TH.AppT TH.ArrowT (TH.ConT a)) TH.ListT)
       , TH.PragmaD (TH.InlineP a TH.Inline TH.FunLike TH.AllPhases)
@@ -101,10 +105,15 @@ warmUp = do
           [TH.ValD (TH.VarP a) (TH.GuardedB [(TH.NormalG code, code)]) []]] ]
     code = TH.CaseE (TH.AppE (TH.VarE a) (TH.LitE (TH.StringL "sample")))
       [TH.Match TH.WildP (TH.NormalB (TH.ListE [TH.SigE (TH.VarE a) (TH.ConT a), TH.TupE [Just (TH.VarE a)]])) []]
-    sample = TH.DataD [] a [TH.KindedTV a () TH.StarT] Nothing
+    sample = TH.DataD [] a [TH.KindedTV a required TH.StarT] Nothing
       [ TH.RecC a [(a, TH.Bang TH.NoSourceUnpackedness TH.SourceStrict, TH.AppT (TH.ConT a) (TH.VarT a))]
       , TH.NormalC a [] ]
       [TH.DerivClause Nothing [TH.ConT a]]
+#if MIN_VERSION_template_haskell(2,21,0)
+    required = TH.BndrReq
+#else
+    required = ()
+#endif
     a = TH.mkName "Sample.a"
 
 next :: IO (Maybe B.ByteString)
@@ -301,6 +310,13 @@ instance TH.Quasi Splice where
     s { persistent = M.insert (typeOf value) (toDyn value) (persistent s) }
   qIsExtEnabled = ask . IsExtEnabled
   qExtsEnabled = ask ExtsEnabled
+#if MIN_VERSION_template_haskell(2,18,0)
+  qPutDoc place text = ask (PutDoc place text)
+  qGetDoc = ask . GetDoc
+#endif
+#if MIN_VERSION_template_haskell(2,19,0)
+  qGetPackageRoot = ask GetPackageRoot
+#endif
 
 reifyAnnotations :: forall a. Data a => TH.AnnLookup -> Splice [a]
 reifyAnnotations target =
