@@ -158,8 +158,8 @@ constexpr InstructionInfo kRows9103[] = {
 
 }  // namespace
 
-constinit const InstructionSet kInstructions902{kRows902};
-constinit const InstructionSet kInstructions966{kInstructions902, kRemoved966, kRows966};
-constinit const InstructionSet kInstructions9103{kInstructions966, {}, kRows9103};
+constexpr InstructionSet kInstructions902{kRows902};
+constexpr InstructionSet kInstructions966{kInstructions902, kRemoved966, kRows966};
+constexpr InstructionSet kInstructions9103{kInstructions966, {}, kRows9103};
 
 }  // namespace splicehost::bytecode

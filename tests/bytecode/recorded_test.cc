@@ -28,6 +28,7 @@ std::vector<std::string> recordedNames() {
   for (const BcoFormat& format : formats()) {
     const std::filesystem::path folder(SPLICEHOST_RECORDED_BCOS);
     for (const auto& entry : std::filesystem::directory_iterator(folder / format.ghc)) {
+      if (entry.path().extension() != ".bin") continue;
       names.push_back(std::string(format.ghc) + "/" + entry.path().stem().string());
     }
   }

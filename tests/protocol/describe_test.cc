@@ -83,6 +83,7 @@ TEST(RequestName, IsTheSchemas) {
 TEST(Subject, NamesWhatItIsAbout) {
   EXPECT_EQ(describeBuilt("loadDll", subject), "loadDll libm.so.6");
   EXPECT_EQ(describeBuilt("lookupSymbol", subject), "lookupSymbol base_GHCziBase_zzip_closure");
+  EXPECT_EQ(describeBuilt("lookupSymbolInDll", subject), "lookupSymbolInDll x_closure");
   EXPECT_EQ(describeBuilt("runThExpression", subject), "splice at M.hs:3:4 (module M)");
   EXPECT_EQ(describeBuilt("runThAnnotation", subject), "annotation");
   EXPECT_EQ(describeBuilt("runThType", subject), "splice");
