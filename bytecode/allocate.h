@@ -1,7 +1,8 @@
 // BCOs as objects of the Haskell heap.
 //
-// Facts: StgBCO, StgArrBytes, StgMutArrPtrs and StgAP of includes/rts/storage/Closures.h, and
-// newBCO# and mkApUpd0# of rts/PrimOps.cmm (GHC 9.0.2).
+// Facts: StgBCO, StgArrBytes, StgMutArrPtrs and StgAP of rts/storage/Closures.h, and newBCO# and
+// mkApUpd0# of rts/PrimOps.cmm (GHC 9.0.2, 9.6.6 and 9.10.3 agree). This is compiled against the RTS that
+// it is for, and uses that one's structs, so that a layout that changes changes here, too.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,7 @@ using ResolveReference = std::function<StgClosure*(uint64_t reference)>;
 std::vector<StgClosure*> allocateBcos(const RtsLock& lock, const BcoSet& set,
                                       const ResolveReference& resolve);
 
-// Allocates a byte array of this size, all zeros: a break array.
+// Allocates a byte array of this size, all zeros.
 StgArrBytes* allocateBytes(const RtsLock& lock, size_t size);
 
 }  // namespace splicehost::bytecode

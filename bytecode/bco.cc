@@ -13,8 +13,11 @@ namespace {
 
 // The least bytes that an encoded pointer and an encoded BCO take. They bound how many of them can
 // follow, so that a count in the input is never believed beyond what the input can hold.
-constexpr uint64_t kMinPointerBytes = 1 + 8;                    // tag, value
-constexpr uint64_t kMinBcoBytes = 1 + 8 + 3 * (8 + 8) + 8 + 8;  // byte order, arity, bounds, counts
+constexpr uint64_t kMinPointerBytes = 1 + 8;  // tag, value
+constexpr uint64_t minBcoBytes(ArrayEncoding arrays) {
+  const uint64_t arrayBytes = arrays == ArrayEncoding::Bounds ? 8 + 8 : 8;
+  return 1 + 8 + 3 * arrayBytes + 8 + 8;  // byte order, arity, arrays, counts
+}
 
 constexpr uint64_t kMaxInputBytes = std::numeric_limits<uint32_t>::max();
 
@@ -27,7 +30,8 @@ constexpr int kNamedHolders = 8;
 // that.
 class Decoder {
  public:
-  explicit Decoder(const BcoFormat& format) : format_(format) {}
+  explicit Decoder(const BcoFormat& format)
+      : format_(format), minBcoBytes_(minBcoBytes(format.arrays)) {}
 
   Result<BcoSet> decode(std::span<const Bytes> chunks) {
     uint64_t total = 0;
@@ -94,22 +98,39 @@ class Decoder {
     return true;
   }
 
-  // A UArray Int e: its bounds, then its elements as they are in memory.
+  // The elements of an array, which are as they are in memory.
   bool readArray(const char* what, uint64_t elementBytes, Bytes& bytes) {
-    uint64_t lower = 0;
-    uint64_t upper = 0;
-    if (!readWord(lower) || !readWord(upper)) return false;
-    if (lower != 0) return fail(std::string("the array of ") + what + " does not start at 0");
-    const uint64_t count = upper + 1;  // an empty array's upper bound is -1
-    if (count > available() / elementBytes) {
-      return fail(std::string("the array of ") + what + " does not fit in what follows");
+    uint64_t size = 0;
+    switch (format_.arrays) {
+      case ArrayEncoding::Bounds: {
+        uint64_t lower = 0;
+        uint64_t upper = 0;
+        if (!readWord(lower) || !readWord(upper)) return false;
+        if (lower != 0) return fail(std::string("the array of ") + what + " does not start at 0");
+        const uint64_t count = upper + 1;  // an empty array's upper bound is -1
+        if (count > available() / elementBytes) return doesNotFit(what);
+        size = count * elementBytes;
+        break;
+      }
+      case ArrayEncoding::ByteCount:
+        if (!readWord(size)) return false;
+        if (size % elementBytes != 0) {
+          return fail("the array of " + std::string(what) + " has " + std::to_string(size) +
+                      " bytes, no multiple of " + std::to_string(elementBytes));
+        }
+        if (size > available()) return doesNotFit(what);
+        break;
     }
-    return take(count * elementBytes, bytes);
+    return take(size, bytes);
+  }
+
+  bool doesNotFit(const char* what) {
+    return fail(std::string("the array of ") + what + " does not fit in what follows");
   }
 
   bool readList() {
     uint64_t count = 0;
-    if (!readCount(kMinBcoBytes, count)) return false;
+    if (!readCount(minBcoBytes_, count)) return false;
     for (uint64_t i = 0; i < count; ++i) {
       if (!readTopLevelBco()) {
         error_ = error_->within("BCO " + std::to_string(set_.topLevel.size()));
@@ -123,7 +144,7 @@ class Decoder {
   }
 
   bool readTopLevelBco() {
-    owed_ -= kMinBcoBytes;
+    owed_ -= minBcoBytes_;
     if (!openBco()) return false;
     while (!open_.empty()) {
       if (open_.back().unreadPointers > 0) {
@@ -194,6 +215,7 @@ class Decoder {
   }
 
   const BcoFormat& format_;
+  const uint64_t minBcoBytes_;
   BcoSet set_;
   Bytes chunk_;
   uint64_t offset_ = 0;

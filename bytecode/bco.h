@@ -12,8 +12,9 @@
 // three flat vectors, with every nested BCO before the one that holds it. It checks the encoding
 // only; verify.h checks that what was decoded makes sense to the RTS.
 //
-// Source of the encoding: libraries/ghci/GHCi/{ResolvedBCO,BinaryArray,CreateBCO}.hs and
-// libraries/ghci/SizedSeq.hs of GHC 9.0.2, and the `binary` package's instances.
+// Source of the encoding: libraries/ghci/GHCi/{ResolvedBCO,BinaryArray,CreateBCO}.hs and SizedSeq.hs
+// (libraries/ghci of GHC 9.0.2, libraries/ghc-boot/GHC/Data of 9.6.6 and 9.10.3), and the `binary`
+// package's instances. What differs between versions is in format.h.
 #pragma once
 
 #include <cstddef>

@@ -122,7 +122,8 @@ class Disassembler {
         text_ += " words";
         break;
       case OperandKind::SignedNumber:
-        number(static_cast<int16_t>(value));
+        number(instruction.info->operands[i].canBeLarge ? static_cast<int64_t>(value)
+                                                        : static_cast<int16_t>(value));
         break;
       case OperandKind::Arity:
         labelled("arity ", value);
@@ -135,6 +136,9 @@ class Disassembler {
         break;
       case OperandKind::BreakIndex:
         labelled("breakpoint ", value);
+        break;
+      case OperandKind::InfoIndex:
+        labelled("place ", value);
         break;
       case OperandKind::Literal:
         literals(value, 1);
@@ -154,8 +158,17 @@ class Disassembler {
         text_ += "cost centre ";
         literals(value, 1);
         break;
+      case OperandKind::ModuleName:
+        text_ += "module name ";
+        literals(value, 1);
+        break;
+      case OperandKind::TupleInfo:
+        text_ += "tuple ";
+        literals(value, 1);
+        break;
       case OperandKind::Closure:
       case OperandKind::Continuation:
+      case OperandKind::TupleBco:
       case OperandKind::BreakArray:
         pointer(value);
         break;

@@ -5,24 +5,43 @@
 namespace splicehost::bytecode {
 namespace {
 
-// libraries/ghci/GHCi/ResolvedBCO.hs, GHC 9.0.2.
+// libraries/ghci/GHCi/ResolvedBCO.hs, the same in GHC 9.0.2, 9.6.6 and 9.10.3.
 constexpr std::array kPointerKinds902 = {
     BcoPointer::Kind::BcoOfSet,  BcoPointer::Kind::RemoteReference, BcoPointer::Kind::StaticPointer,
     BcoPointer::Kind::NestedBco, BcoPointer::Kind::BreakArray,
 };
 
-}  // namespace
-
-constinit const BcoFormat kGhc902 = {
-    .ghc = "9.0.2",
-    .littleEndianMark = 1,
-    .pointerKinds = kPointerKinds902,
-    .instructions = kInstructions902,
+constinit const std::array kFormats = {
+    BcoFormat{
+        .ghc = "9.0.2",
+        .littleEndianMark = 1,
+        .arrays = ArrayEncoding::Bounds,
+        .pointerKinds = kPointerKinds902,
+        .instructions = kInstructions902,
+    },
+    BcoFormat{
+        .ghc = "9.6.6",
+        .littleEndianMark = 1,
+        .arrays = ArrayEncoding::Bounds,
+        .pointerKinds = kPointerKinds902,
+        .instructions = kInstructions966,
+    },
+    BcoFormat{
+        .ghc = "9.10.3",
+        .littleEndianMark = 1,
+        .arrays = ArrayEncoding::ByteCount,
+        .pointerKinds = kPointerKinds902,
+        .instructions = kInstructions9103,
+    },
 };
 
+}  // namespace
+
+std::span<const BcoFormat> formats() { return kFormats; }
+
 const BcoFormat* findFormat(std::string_view ghc) {
-  for (const BcoFormat* format : {&kGhc902}) {
-    if (format->ghc == ghc) return format;
+  for (const BcoFormat& format : kFormats) {
+    if (format.ghc == ghc) return &format;
   }
   return nullptr;
 }

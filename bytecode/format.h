@@ -13,6 +13,12 @@
 
 namespace splicehost::bytecode {
 
+// How the arrays of a BCO are encoded before their elements, which are as in memory.
+enum class ArrayEncoding : uint8_t {
+  Bounds,     // a UArray Int e: the indices of the first and the last element
+  ByteCount,  // a BCOByteArray e: how many bytes it has
+};
+
 struct BcoFormat {
   std::string_view ghc;  // the version as `ghc --numeric-version` prints it
 
@@ -20,14 +26,16 @@ struct BcoFormat {
   // its name, but GHC's history has commits that compute it the wrong way round.
   uint8_t littleEndianMark;
 
+  ArrayEncoding arrays;
+
   // The kinds of pointers by their tag: the order of ResolvedBCOPtr's constructors.
   std::span<const BcoPointer::Kind> pointerKinds;
 
   const InstructionSet& instructions;
 };
 
-// The format of GHC 9.0.2.
-extern const BcoFormat kGhc902;
+// All formats.
+std::span<const BcoFormat> formats();
 
 // The format of a GHC version, or null if it is not known.
 const BcoFormat* findFormat(std::string_view ghc);

@@ -104,8 +104,62 @@ constexpr InstructionInfo kRows902[] = {
     row(68, "TESTEQ_W", {wide(Literal), wide(Label)}),
 };
 
+// Unboxed tuples, integers of all sizes, and calls of Cmm functions are new. What PUSH_ALTS and RETURN did
+// is done by PUSH_ALTS_P and RETURN_P.
+constexpr std::initializer_list<uint8_t> kRemoved966 = {12, 59};
+constexpr InstructionInfo kRows966[] = {
+    leave(69, "RETURN_T"),
+    row(70, "PUSH_ALTS_T", {wide(Continuation), wide(TupleInfo), wide(TupleBco)}),
+    row(71, "TESTLT_I64", {wide(Literal), wide(Label)}),
+    row(72, "TESTEQ_I64", {wide(Literal), wide(Label)}),
+    row(73, "TESTLT_I32", {wide(Literal), wide(Label)}),
+    row(74, "TESTEQ_I32", {wide(Literal), wide(Label)}),
+    row(75, "TESTLT_I16", {wide(Literal), wide(Label)}),
+    row(76, "TESTEQ_I16", {wide(Literal), wide(Label)}),
+    row(77, "TESTLT_I8", {wide(Literal), wide(Label)}),
+    row(78, "TESTEQ_I8", {wide(Literal), wide(Label)}),
+    row(79, "TESTLT_W64", {wide(Literal), wide(Label)}),
+    row(80, "TESTEQ_W64", {wide(Literal), wide(Label)}),
+    row(81, "TESTLT_W32", {wide(Literal), wide(Label)}),
+    row(82, "TESTEQ_W32", {wide(Literal), wide(Label)}),
+    row(83, "TESTLT_W16", {wide(Literal), wide(Label)}),
+    row(84, "TESTEQ_W16", {wide(Literal), wide(Label)}),
+    row(85, "TESTLT_W8", {wide(Literal), wide(Label)}),
+    row(86, "TESTEQ_W8", {wide(Literal), wide(Label)}),
+    leave(87, "PRIMCALL"),
+};
+
+// The numbers are those of 9.6.6. Offsets and sizes can be large, and breakpoints name their modules.
+constexpr InstructionInfo kRows9103[] = {
+    row(2, "PUSH_L", {wide(StackWords)}),
+    row(3, "PUSH_LL", {wide(StackWords), wide(StackWords)}),
+    row(4, "PUSH_LLL", {wide(StackWords), wide(StackWords), wide(StackWords)}),
+    row(5, "PUSH8", {wide(StackBytes)}),
+    row(6, "PUSH16", {wide(StackBytes)}),
+    row(7, "PUSH32", {wide(StackBytes)}),
+    row(8, "PUSH8_W", {wide(StackBytes)}),
+    row(9, "PUSH16_W", {wide(StackBytes)}),
+    row(10, "PUSH32_W", {wide(StackBytes)}),
+    row(25, "PUSH_UBX", {wide(LiteralRange), wide(Words)}),
+    row(38, "SLIDE", {wide(Words), wide(Words)}),
+    row(39, "ALLOC_AP", {wide(Words)}),
+    row(40, "ALLOC_AP_NOUPD", {wide(Words)}),
+    row(41, "ALLOC_PAP", {wide(Arity), wide(Words)}),
+    row(42, "MKAP", {wide(StackWords), wide(Words)}),
+    row(43, "MKPAP", {wide(StackWords), wide(Words)}),
+    row(44, "UNPACK", {wide(Words)}),
+    row(45, "PACK", {wide(InfoTable), wide(Words)}),
+    row(56, "CCALL", {wide(Words), wide(ForeignCall), small(Flags)}),
+    row(57, "SWIZZLE", {wide(StackWords), wide(SignedNumber)}),
+    row(66, "BRK_FUN",
+        {wide(BreakArray), wide(ModuleName), wide(ModuleName), small(BreakIndex), small(InfoIndex),
+         wide(CostCentre)}),
+};
+
 }  // namespace
 
-constinit const InstructionSet kInstructions902{kRows902};
+constexpr InstructionSet kInstructions902{kRows902};
+constexpr InstructionSet kInstructions966{kInstructions902, kRemoved966, kRows966};
+constexpr InstructionSet kInstructions9103{kInstructions966, {}, kRows9103};
 
 }  // namespace splicehost::bytecode

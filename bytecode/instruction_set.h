@@ -2,18 +2,19 @@
 //
 // A BCO's instructions are a sequence of halfwords (16 bits, host byte order): an opcode, then its
 // operands. The low 8 bits of an opcode halfword are the instruction, and of the others only the
-// highest has a meaning: it says that the operands are large. Most operands take one halfword,
-// large or not. Those that can exceed 16 bits (indices of literals and pointers, jump labels, a
-// stack check's size) take a machine word, four halfwords with the most significant first, in an
-// instruction that is marked large.
+// highest has a meaning: it says that the operands are large. Some operands take one halfword,
+// large or not. The others (which ones depends on the GHC) take a machine word, four halfwords with
+// the most significant first, in an instruction that is marked large.
 //
-// Sources, GHC 9.0.2: includes/rts/Bytecodes.h (numbers), compiler/GHC/ByteCode/Asm.hs (which
-// operands there are, in which order, and which can be large), rts/Interpreter.c (what they mean).
+// Sources: includes/rts/Bytecodes.h, since GHC 9.4 rts/include/rts/Bytecodes.h (numbers),
+// compiler/GHC/ByteCode/Asm.hs (which operands there are, in which order, and which can be large),
+// rts/Interpreter.c (what they mean).
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 
@@ -26,18 +27,22 @@ enum class OperandKind : uint8_t {
   StackWords,      // an offset from the stack pointer, in words
   StackBytes,      // an offset from the stack pointer, in bytes
   Words,           // a number of words
-  SignedNumber,    // a number to add, signed
+  SignedNumber,    // a number to add; of 16 bits with a sign if it cannot be large
   Arity,           // the arity of a function
   ConstructorTag,  // the pointer tag that a constructor is compared with
   Flags,           // how to make a foreign call: 1 interruptible, 2 unsafe
   BreakIndex,      // the number of a breakpoint, an index into the break array
+  InfoIndex,       // the number of a breakpoint's place in its module's byte code
   Literal,         // index of a literal: a number
   LiteralRange,    // index of the first of several literals; the next operand is how many
   InfoTable,       // index of a literal: the address of a constructor's info table
   ForeignCall,     // index of a literal: the address of a foreign call's ffi_cif
   CostCentre,      // index of a literal: the address of a cost centre, 0 when not profiling
+  ModuleName,      // index of a literal: the address of a module's name
+  TupleInfo,       // index of a literal: how an unboxed tuple is returned
   Closure,         // index of a pointer: a closure to push
   Continuation,    // index of a pointer: a nested BCO, the alternatives of a case
+  TupleBco,        // index of a pointer: a nested BCO, which describes an unboxed tuple
   BreakArray,      // index of a pointer: a break array
   Label,           // a halfword of this BCO's instructions, to continue at
 };
@@ -47,7 +52,7 @@ struct Operand {
   bool canBeLarge;
 };
 
-constexpr size_t kMaxOperands = 4;
+constexpr size_t kMaxOperands = 6;
 
 // One row of an instruction set.
 struct InstructionInfo {
@@ -67,6 +72,15 @@ class InstructionSet {
     for (const InstructionInfo& row : rows) byOpcode_[row.opcode] = &row;
   }
 
+  // The instructions of a later version: those of `base` without the opcodes in `removed`, and `rows`,
+  // new ones and such that take the place of one of `base`.
+  constexpr InstructionSet(const InstructionSet& base, std::initializer_list<uint8_t> removed,
+                           std::span<const InstructionInfo> rows)
+      : byOpcode_(base.byOpcode_) {
+    for (uint8_t opcode : removed) byOpcode_[opcode] = nullptr;
+    for (const InstructionInfo& row : rows) byOpcode_[row.opcode] = &row;
+  }
+
   // The row of an opcode, or null if there is no such instruction.
   const InstructionInfo* find(uint8_t opcode) const { return byOpcode_[opcode]; }
 
@@ -74,8 +88,10 @@ class InstructionSet {
   std::array<const InstructionInfo*, 256> byOpcode_{};
 };
 
-// The instructions of GHC 9.0.2.
+// The instructions of each version.
 extern const InstructionSet kInstructions902;
+extern const InstructionSet kInstructions966;
+extern const InstructionSet kInstructions9103;
 
 // One instruction of a BCO. Operands beyond info->operandCount have no meaning.
 struct Instruction {

@@ -12,6 +12,8 @@ namespace {
 
 constexpr uint64_t kMaxHalfWord = std::numeric_limits<uint32_t>::max();  // an StgHalfWord's
 constexpr uint64_t kBitsPerWord = 64;
+// rts/Interpreter.c, bci_PUSH_ALTS_T, GHC 9.6.6 and 9.10.3.
+constexpr uint64_t kMaxTupleWords = 62;
 
 std::string ofCount(const char* what, uint64_t index, uint64_t count) {
   return std::string(what) + ' ' + std::to_string(index) + " of " + std::to_string(count);
@@ -148,6 +150,7 @@ class Verifier {
       case OperandKind::ConstructorTag:
       case OperandKind::Flags:
       case OperandKind::BreakIndex:
+      case OperandKind::InfoIndex:
         return std::nullopt;
       case OperandKind::Literal:
       case OperandKind::CostCentre:
@@ -160,8 +163,18 @@ class Verifier {
         }
         return std::nullopt;
       }
+      case OperandKind::TupleInfo: {
+        if (value >= literals) return ofCount("literal", value, literals);
+        // What is not passed in registers lies on the stack; the RTS has a frame for each size.
+        const uint64_t words = loadElement<uint64_t>(bco_->literals, value) >> 24 & 0xff;
+        if (words > kMaxTupleWords) {
+          return "a tuple of " + std::to_string(words) + " words on the stack";
+        }
+        return std::nullopt;
+      }
       case OperandKind::InfoTable:
       case OperandKind::ForeignCall:
+      case OperandKind::ModuleName:
         if (value >= literals) return ofCount("literal", value, literals);
         if (loadElement<uint64_t>(bco_->literals, value) == 0) {
           return "literal " + std::to_string(value) + " is null";
@@ -173,6 +186,7 @@ class Verifier {
         if (pointers_[value].kind == BcoPointer::Kind::BreakArray) return wrongKind(value);
         return std::nullopt;
       case OperandKind::Continuation:
+      case OperandKind::TupleBco:
         return checkKind(value, BcoPointer::Kind::NestedBco);
       case OperandKind::BreakArray:
         return checkKind(value, BcoPointer::Kind::BreakArray);

@@ -21,10 +21,12 @@ namespace splicehost::bytecode {
 //   jumps, so that nothing runs beyond the end;
 // - literal and pointer operands are in range, and a pointer is of a kind that the instruction can
 //   take: the RTS uses a continuation and a break array without looking at what they are;
-// - addresses that the RTS follows (static closures, info tables, foreign calls) are not null;
+// - addresses that the RTS follows (static closures, info tables, foreign calls, module names) are
+//   not null;
+// - unboxed tuples are not larger than the RTS has stack frames for;
 // - jumps go to the first halfword of an instruction;
 // - the bitmap has as many words as its size says, and arity and sizes fit the 32 bits that StgBCO,
-//   StgAP and StgPAP have for them (includes/rts/storage/Closures.h);
+//   StgAP and StgPAP have for them (rts/storage/Closures.h);
 // - references to BCOs of the set are to such as exist;
 // - a top-level BCO of arity 0, which becomes the function of an updatable AP without payload
 //   (libraries/ghci/GHCi/CreateBCO.hs), has an empty bitmap.

@@ -67,6 +67,8 @@ std::string subject(schema::Request::Reader request) {
       return quoted("lookupSymbol", request.getLookupSymbol());
     case schema::Request::LOOKUP_CLOSURE:
       return quoted("lookupClosure", request.getLookupClosure());
+    case schema::Request::LOOKUP_SYMBOL_IN_DLL:
+      return quoted("lookupSymbolInDll", request.getLookupSymbolInDll().getSymbol());
     case schema::Request::LOAD_DLL:
       return quoted("loadDll", request.getLoadDll());
     case schema::Request::LOAD_ARCHIVE:

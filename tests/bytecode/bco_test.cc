@@ -11,11 +11,13 @@ namespace {
 using testing::BcoSource;
 using testing::Buffer;
 using testing::encode;
+using testing::kGhc902;
+using testing::kGhc9103;
 using testing::putWord;
 
-Result<BcoSet> decode(const std::vector<Buffer>& buffers) {
+Result<BcoSet> decode(const std::vector<Buffer>& buffers, const BcoFormat& format = kGhc902) {
   const std::vector<Bytes> chunks(buffers.begin(), buffers.end());
-  return decodeBcos(chunks, kGhc902);
+  return decodeBcos(chunks, format);
 }
 
 std::string errorOf(const Result<BcoSet>& result) {
@@ -36,15 +38,17 @@ TEST(DecodeBcos, NoByteStrings) {
   EXPECT_TRUE(set->topLevel.empty());
 }
 
-TEST(DecodeBcos, ReadsEveryField) {
+class DecodeBcosOf : public ::testing::TestWithParam<BcoFormat> {};
+
+TEST_P(DecodeBcosOf, ReadsEveryField) {
   BcoSource bco;
   bco.arity = 3;
   bco.instructions = {11, 0, 58};
   bco.bitmap = {2, 1};
   bco.literals = {0x0102030405060708, 9};
   bco.bcoOfSet(1).remote(0x10).staticClosure(0x20).breakArray(0x30);
-  const std::vector<Buffer> buffers{encode({bco})};
-  const Result<BcoSet> set = decode(buffers);
+  const std::vector<Buffer> buffers{encode({bco}, GetParam())};
+  const Result<BcoSet> set = decode(buffers, GetParam());
   ASSERT_TRUE(set.ok()) << errorOf(set);
   ASSERT_EQ(set->bcos.size(), 1u);
   const Bco& read = set->bcos[0];
@@ -133,16 +137,30 @@ TEST(DecodeBcos, NestingCostsNoStack) {
             "pointer 0, pointer 0");
 }
 
-TEST(DecodeBcos, RefusesInputThatEndsAnywhere) {
+TEST_P(DecodeBcosOf, RefusesInputThatEndsAnywhere) {
   BcoSource bco;
   bco.instructions = {58};
   bco.literals = {1};
   bco.nested(withArity(1)).remote(1);
-  const Buffer whole = encode({bco, bco});
+  const Buffer whole = encode({bco, bco}, GetParam());
   for (size_t size = 0; size < whole.size(); ++size) {
     const std::vector<Buffer> buffers{Buffer(whole.begin(), whole.begin() + size)};
-    EXPECT_FALSE(decode(buffers).ok()) << size;
+    EXPECT_FALSE(decode(buffers, GetParam()).ok()) << size;
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Versions, DecodeBcosOf,
+                         ::testing::ValuesIn(formats().begin(), formats().end()),
+                         [](const auto& info) { return testing::testName(info.param.ghc); });
+
+// What a message of one version means to another, if anything, is not guessed at.
+TEST(DecodeBcos, RefusesTheArraysOfOtherVersions) {
+  BcoSource bco;
+  bco.instructions = {58};
+  EXPECT_EQ(errorOf(decode({encode({bco}, kGhc902)}, kGhc9103)),
+            "byte string 0, byte 41: BCO 0: the array of literals does not fit in what follows");
+  EXPECT_EQ(errorOf(decode({encode({bco}, kGhc9103)}, kGhc902)),
+            "byte string 0, byte 8: a list of 1 elements does not fit in what follows");
 }
 
 TEST(DecodeBcos, RefusesInputThatGoesOn) {
@@ -178,6 +196,24 @@ TEST(DecodeBcos, RefusesArraysThatDoNotStartAtZero) {
   buffer[8 + 1 + 8 + 7] = std::byte{1};  // the lower bound of the instructions
   EXPECT_EQ(errorOf(decode({buffer})),
             "byte string 0, byte 33: BCO 0: the array of instructions does not start at 0");
+}
+
+TEST(DecodeBcos, RefusesPartsOfElements) {
+  Buffer buffer = encode({BcoSource()}, kGhc9103);
+  buffer[8 + 1 + 8 + 8 + 7] = std::byte{4};  // the bitmap's byte count
+  EXPECT_EQ(errorOf(decode({buffer}, kGhc9103)),
+            "byte string 0, byte 33: BCO 0: the array of bitmap words has 4 bytes, no multiple of 8");
+}
+
+TEST(DecodeBcos, RefusesByteCountsBeyondTheInput) {
+  for (const uint64_t count : {uint64_t{64}, uint64_t{1} << 32, uint64_t{1} << 60, ~uint64_t{7}}) {
+    Buffer buffer = encode({BcoSource()}, kGhc9103);
+    for (int i = 0; i < 8; ++i) {
+      buffer[8 + 1 + 8 + i] = static_cast<std::byte>(count >> (56 - 8 * i));
+    }
+    EXPECT_EQ(errorOf(decode({buffer}, kGhc9103)),
+              "byte string 0, byte 25: BCO 0: the array of instructions does not fit in what follows");
+  }
 }
 
 // What the input claims to hold must not decide how much memory is asked for.
@@ -223,7 +259,8 @@ TEST(DecodeBcos, CountsPointersOfAllLevelsAgainstTheInput) {
 }
 
 TEST(FindFormat, KnowsItsVersions) {
-  EXPECT_EQ(findFormat("9.0.2"), &kGhc902);
+  for (const BcoFormat& format : formats()) EXPECT_EQ(findFormat(format.ghc), &format);
+  EXPECT_EQ(formats().size(), 3u);
   EXPECT_EQ(findFormat("9.0.1"), nullptr);
 }
 

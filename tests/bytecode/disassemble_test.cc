@@ -9,12 +9,15 @@ namespace {
 
 using testing::BcoSource;
 using testing::encode;
+using testing::kGhc902;
+using testing::kGhc9103;
+using testing::kGhc966;
 
-std::string listing(const std::vector<BcoSource>& bcos) {
-  const testing::Buffer buffer = encode(bcos);
+std::string listing(const std::vector<BcoSource>& bcos, const BcoFormat& format = kGhc902) {
+  const testing::Buffer buffer = encode(bcos, format);
   const Bytes chunk(buffer);
-  const Result<BcoSet> set = decodeBcos({&chunk, 1}, kGhc902);
-  return set.ok() ? disassemble(*set, kGhc902) : "not decoded: " + set.error().message;
+  const Result<BcoSet> set = decodeBcos({&chunk, 1}, format);
+  return set.ok() ? disassemble(*set, format) : "not decoded: " + set.error().message;
 }
 
 TEST(Disassemble, SaysWhatOperandsReferTo) {
@@ -40,6 +43,40 @@ TEST(Disassemble, SaysWhatOperandsReferTo) {
             "  12  PUSH_L         Sp[3]\n"
             "  14  SWIZZLE        Sp[1], -16\n"
             "  17  ENTER\n");
+}
+
+TEST(Disassemble, SaysWhatLaterVersionsMean) {
+  BcoSource alternatives;
+  alternatives.instructions = {69};
+  BcoSource bco;
+  bco.instructions = {70, 0, 0, 1, 57, 1, 0xfff0, 78, 1, 10, 87, 58};
+  bco.literals = {0x2000003, 7};
+  bco.nested(alternatives).nested(alternatives);
+  EXPECT_EQ(listing({bco}, kGhc966),
+            "BCO 0, pointer 1: arity 0, bitmap 0\n"
+            "  0   RETURN_T\n"
+            "BCO 0, pointer 0: arity 0, bitmap 0\n"
+            "  0   RETURN_T\n"
+            "BCO 0: arity 0, bitmap 0\n"
+            "  0   PUSH_ALTS_T    nested BCO (pointer 0), tuple 0x2000003 (literal 0), "
+            "nested BCO (pointer 1)\n"
+            "  4   SWIZZLE        Sp[1], -16\n"
+            "  7   TESTEQ_I8      0x7 (literal 1), to 10\n"
+            "  10  PRIMCALL\n"
+            "  11  ENTER\n");
+
+  BcoSource stop;
+  stop.instructions = {66,     0,      0, 1, 4, 5, 2, 57, 1, 0xfff0, 0x8000 | 57,
+                       0,      0,      0, 1, 0xffff, 0xffff, 0xffff, 0xfff0, 58};
+  stop.literals = {0x1000, 0x2000, 0};
+  stop.breakArray(0x77);
+  EXPECT_EQ(listing({stop}, kGhc9103),
+            "BCO 0: arity 0, bitmap 0\n"
+            "  0   BRK_FUN        break array 0x77 (pointer 0), module name 0x1000 (literal 0), "
+            "module name 0x2000 (literal 1), breakpoint 4, place 5, cost centre 0x0 (literal 2)\n"
+            "  7   SWIZZLE        Sp[1], 65520\n"
+            "  10  SWIZZLE LARGE  Sp[1], -16\n"
+            "  19  ENTER\n");
 }
 
 TEST(Disassemble, ShowsWhatVerificationRefuses) {

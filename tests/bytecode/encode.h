@@ -4,12 +4,16 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "bytecode/bco.h"
+#include "bytecode/format.h"
 
 namespace splicehost::bytecode::testing {
 
@@ -21,10 +25,32 @@ inline void putWord(Buffer& out, uint64_t value) {
     out.push_back(static_cast<std::byte>(value >> shift));
 }
 
+// A version as part of a test's name.
+inline std::string testName(std::string_view ghc) {
+  std::string name = "Ghc";
+  for (char c : ghc) name += c == '.' ? '_' : c;
+  return name;
+}
+
+// The format of a version, which there must be.
+inline const BcoFormat& formatOf(std::string_view ghc) {
+  const BcoFormat* format = findFormat(ghc);
+  if (format == nullptr) std::abort();
+  return *format;
+}
+
+inline const BcoFormat& kGhc902 = formatOf("9.0.2");
+inline const BcoFormat& kGhc966 = formatOf("9.6.6");
+inline const BcoFormat& kGhc9103 = formatOf("9.10.3");
+
 template <typename T>
-void putArray(Buffer& out, const std::vector<T>& elements) {
-  putWord(out, 0);
-  putWord(out, elements.size() - 1);
+void putArray(Buffer& out, const std::vector<T>& elements, const BcoFormat& format) {
+  if (format.arrays == ArrayEncoding::Bounds) {
+    putWord(out, 0);
+    putWord(out, elements.size() - 1);
+  } else {
+    putWord(out, elements.size() * sizeof(T));
+  }
   const auto* bytes = reinterpret_cast<const std::byte*>(elements.data());
   out.insert(out.end(), bytes, bytes + elements.size() * sizeof(T));
 }
@@ -44,41 +70,43 @@ class BcoSource {
   BcoSource& staticClosure(uint64_t address) { return plain(2, address); }
   BcoSource& breakArray(uint64_t reference) { return plain(4, reference); }
   BcoSource& nested(const BcoSource& bco) {
-    Buffer pointer{std::byte{3}};
-    bco.put(pointer);
-    pointers_.push_back(std::move(pointer));
+    pointers_.push_back([bco](Buffer& out, const BcoFormat& format) {
+      out.push_back(std::byte{3});
+      bco.put(out, format);
+    });
     return *this;
   }
 
-  void put(Buffer& out) const {
+  void put(Buffer& out, const BcoFormat& format = kGhc902) const {
     out.push_back(static_cast<std::byte>(littleEndian));
     putWord(out, static_cast<uint64_t>(arity));
-    putArray(out, instructions);
-    putArray(out, bitmap);
-    putArray(out, literals);
+    putArray(out, instructions, format);
+    putArray(out, bitmap, format);
+    putArray(out, literals, format);
     putWord(out, pointers_.size());
     putWord(out, pointers_.size());
     for (auto pointer = pointers_.rbegin(); pointer != pointers_.rend(); ++pointer) {
-      out.insert(out.end(), pointer->begin(), pointer->end());
+      (*pointer)(out, format);
     }
   }
 
  private:
   BcoSource& plain(uint8_t tag, uint64_t value) {
-    Buffer pointer{static_cast<std::byte>(tag)};
-    putWord(pointer, value);
-    pointers_.push_back(std::move(pointer));
+    pointers_.push_back([tag, value](Buffer& out, const BcoFormat&) {
+      out.push_back(static_cast<std::byte>(tag));
+      putWord(out, value);
+    });
     return *this;
   }
 
-  std::vector<Buffer> pointers_;
+  std::vector<std::function<void(Buffer&, const BcoFormat&)>> pointers_;
 };
 
 // One byte string of a CreateBCOs message.
-inline Buffer encode(const std::vector<BcoSource>& bcos) {
+inline Buffer encode(const std::vector<BcoSource>& bcos, const BcoFormat& format = kGhc902) {
   Buffer out;
   putWord(out, bcos.size());
-  for (const BcoSource& bco : bcos) bco.put(out);
+  for (const BcoSource& bco : bcos) bco.put(out, format);
   return out;
 }
 

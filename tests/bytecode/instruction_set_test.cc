@@ -16,27 +16,42 @@ Bytes bytesOf(const std::vector<uint16_t>& halfwords) {
   return std::as_bytes(std::span(halfwords));
 }
 
-TEST(InstructionSet902, HasTheInstructionsOfBytecodesH) {
-  int known = 0;
-  std::set<std::string_view> names;
-  for (int opcode = 0; opcode < 256; ++opcode) {
-    const InstructionInfo* info = kInstructions902.find(static_cast<uint8_t>(opcode));
-    if (info == nullptr) continue;
-    ++known;
-    EXPECT_EQ(info->opcode, opcode);
-    names.insert(info->name);
-    // The verifier and the disassembler look for a range's count in the operand after it.
-    for (size_t i = 0; i < info->operandCount; ++i) {
-      if (info->operands[i].kind == OperandKind::LiteralRange) {
-        ASSERT_LT(i + 1, info->operandCount) << info->name;
-        EXPECT_EQ(info->operands[i + 1].kind, OperandKind::Words) << info->name;
+struct Expected {
+  const InstructionSet& set;
+  int count;
+  std::vector<uint8_t> unknown;
+  uint8_t last;
+  const char* lastName;
+};
+
+TEST(InstructionSets, HaveTheInstructionsOfBytecodesH) {
+  const Expected expected[] = {
+      {kInstructions902, 67, {0, 37, 69}, 68, "TESTEQ_W"},
+      {kInstructions966, 84, {0, 12, 37, 59, 88}, 87, "PRIMCALL"},
+      {kInstructions9103, 84, {0, 12, 37, 59, 88}, 87, "PRIMCALL"},
+  };
+  for (const Expected& each : expected) {
+    int known = 0;
+    std::set<std::string_view> names;
+    for (int opcode = 0; opcode < 256; ++opcode) {
+      const InstructionInfo* info = each.set.find(static_cast<uint8_t>(opcode));
+      if (info == nullptr) continue;
+      ++known;
+      EXPECT_EQ(info->opcode, opcode);
+      names.insert(info->name);
+      // The verifier and the disassembler look for a range's count in the operand after it.
+      for (size_t i = 0; i < info->operandCount; ++i) {
+        if (info->operands[i].kind == OperandKind::LiteralRange) {
+          ASSERT_LT(i + 1, info->operandCount) << info->name;
+          EXPECT_EQ(info->operands[i + 1].kind, OperandKind::Words) << info->name;
+        }
       }
     }
+    EXPECT_EQ(known, each.count);
+    EXPECT_EQ(names.size(), static_cast<size_t>(each.count));
+    for (const uint8_t opcode : each.unknown) EXPECT_EQ(each.set.find(opcode), nullptr);
+    EXPECT_EQ(each.set.find(each.last)->name, each.lastName);
   }
-  EXPECT_EQ(known, 67);  // 1 to 68 without 37
-  EXPECT_EQ(names.size(), 67u);
-  EXPECT_EQ(kInstructions902.find(37), nullptr);
-  EXPECT_EQ(kInstructions902.find(68)->name, "TESTEQ_W");
 }
 
 TEST(InstructionReader, ReadsOneHalfwordPerSmallOperand) {

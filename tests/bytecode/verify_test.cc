@@ -9,18 +9,22 @@ namespace {
 
 using testing::BcoSource;
 using testing::encode;
+using testing::kGhc902;
+using testing::kGhc9103;
+using testing::kGhc966;
 
 constexpr uint16_t kStkCheck = 1, kPushL = 2, kPushG = 11, kPushAlts = 12, kPushUbx = 25,
                    kPack = 45, kTestEqI = 47, kTestEqP = 53, kCaseFail = 54, kJmp = 55, kCCall = 56,
-                   kEnter = 58, kBrkFun = 66, kLarge = 0x8000;
+                   kEnter = 58, kReturn = 59, kBrkFun = 66, kReturnT = 69,
+                   kPushAltsT = 70, kTestEqI8 = 78, kPrimCall = 87, kLarge = 0x8000;
 
 // What verify() says of a set: "" if it is fine.
-std::string check(const std::vector<BcoSource>& bcos) {
-  const testing::Buffer buffer = encode(bcos);
+std::string check(const std::vector<BcoSource>& bcos, const BcoFormat& format = kGhc902) {
+  const testing::Buffer buffer = encode(bcos, format);
   const Bytes chunk(buffer);
-  const Result<BcoSet> set = decodeBcos({&chunk, 1}, kGhc902);
+  const Result<BcoSet> set = decodeBcos({&chunk, 1}, format);
   if (!set.ok()) return "not decoded: " + set.error().message;
-  const Status status = verify(*set, kGhc902);
+  const Status status = verify(*set, format);
   return status.ok() ? "" : status.error().message;
 }
 
@@ -184,6 +188,76 @@ TEST(Verify, ChecksJumps) {
   EXPECT_EQ(check({code({kLarge | kJmp, 0, 0, 0, 5, kEnter})}), "");
   EXPECT_EQ(check({code({kLarge | kJmp, 0, 0, 1, 5, kEnter})}),
             "BCO 0, instruction 0 (JMP): no instruction starts at halfword 65541 of 6");
+}
+
+// --- Later versions ------------------------------------------------------------------------------
+
+TEST(Verify, KnowsWhichVersionHasWhat) {
+  for (const uint16_t opcode : {kReturn, kReturnT, kPrimCall}) {
+    const std::string unknown = "BCO 0, instruction 0: unknown opcode " + std::to_string(opcode);
+    EXPECT_EQ(check({code({opcode})}, kGhc902), opcode == kReturn ? "" : unknown);
+    EXPECT_EQ(check({code({opcode})}, kGhc966), opcode == kReturn ? unknown : "");
+    EXPECT_EQ(check({code({opcode})}, kGhc9103), opcode == kReturn ? unknown : "");
+  }
+  BcoSource pushAlts = code({kPushAlts, 0, kEnter});
+  pushAlts.nested(code({kEnter}));
+  EXPECT_EQ(check({pushAlts}, kGhc902), "");
+  EXPECT_EQ(check({pushAlts}, kGhc966), "BCO 0, instruction 0: unknown opcode 12");
+  BcoSource test = code({kTestEqI8, 0, 3, kEnter});
+  test.literals = {7};
+  EXPECT_EQ(check({test}, kGhc902), "BCO 0, instruction 0: unknown opcode 78");
+  EXPECT_EQ(check({test}, kGhc966), "");
+  test.instructions[2] = 2;
+  EXPECT_EQ(check({test}, kGhc966),
+            "BCO 0, instruction 0 (TESTEQ_I8): no instruction starts at halfword 2 of 4");
+}
+
+TEST(Verify, ChecksUnboxedTuples) {
+  for (const BcoFormat* format : {&kGhc966, &kGhc9103}) {
+    auto tuple = [](uint64_t info) {
+      BcoSource bco = code({kPushAltsT, 0, 0, 1, kEnter});
+      bco.literals = {info};
+      bco.nested(code({kEnter})).nested(code({kReturnT})).remote(1);
+      return bco;
+    };
+    EXPECT_EQ(check({tuple(0)}, *format), "");
+    EXPECT_EQ(check({tuple(62 << 24 | 0xffffff)}, *format), "");
+    EXPECT_EQ(check({tuple(63 << 24)}, *format),
+              "BCO 0, instruction 0 (PUSH_ALTS_T): a tuple of 63 words on the stack");
+    BcoSource bad = tuple(0);
+    bad.instructions = {kPushAltsT, 0, 1, 1, kEnter};
+    EXPECT_EQ(check({bad}, *format), "BCO 0, instruction 0 (PUSH_ALTS_T): literal 1 of 1");
+    bad.instructions = {kPushAltsT, 2, 0, 1, kEnter};
+    EXPECT_EQ(check({bad}, *format),
+              "BCO 0, instruction 0 (PUSH_ALTS_T): pointer 2 is a remote reference, not a nested BCO");
+    bad.instructions = {kPushAltsT, 0, 0, 3, kEnter};
+    EXPECT_EQ(check({bad}, *format), "BCO 0, instruction 0 (PUSH_ALTS_T): pointer 3 of 3");
+  }
+}
+
+TEST(Verify, ChecksBreakpointsThatNameTheirModules) {
+  BcoSource bco = code({kBrkFun, 0, 0, 1, 7, 9, 2, kEnter});
+  bco.breakArray(1);
+  bco.literals = {0x1000, 0x2000, 0};
+  EXPECT_EQ(check({bco}, kGhc9103), "");
+  bco.literals[1] = 0;
+  EXPECT_EQ(check({bco}, kGhc9103), "BCO 0, instruction 0 (BRK_FUN): literal 1 is null");
+  bco.literals = {0x1000, 0x2000};
+  EXPECT_EQ(check({bco}, kGhc9103), "BCO 0, instruction 0 (BRK_FUN): literal 2 of 2");
+}
+
+// Where 9.6.6 has a halfword, 9.10.3 can have a word.
+TEST(Verify, ReadsLargeOperandsAsTheVersionHasThem) {
+  BcoSource bco = code({kLarge | kPushUbx, 0, 0, 0, 1, 0, 0, 0, 2, kEnter});
+  bco.literals = {1, 2, 3};
+  EXPECT_EQ(check({bco}, kGhc9103), "");
+  EXPECT_EQ(check({bco}, kGhc966), "BCO 0, instruction 6: unknown opcode 0");
+  bco.literals = {1, 2};
+  EXPECT_EQ(check({bco}, kGhc9103),
+            "BCO 0, instruction 0 (PUSH_UBX): 2 words from literal 1 of 2");
+  bco.instructions = {kLarge | kPushUbx, 0, 0, 0, 1, 0xffff, 0xffff, 0xffff, 0xffff, kEnter};
+  EXPECT_EQ(check({bco}, kGhc9103),
+            "BCO 0, instruction 0 (PUSH_UBX): 18446744073709551615 words from literal 1 of 2");
 }
 
 }  // namespace

@@ -14,9 +14,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Bytes input = std::as_bytes(std::span(data, size));
   const std::vector<Bytes> chunks =
       testing::splitMessage(input).value_or(std::vector<Bytes>{input});
-  const splicehost::Result<BcoSet> set = decodeBcos(chunks, kGhc902);
-  if (!set.ok()) return 0;
-  static_cast<void>(verify(*set, kGhc902));
-  static_cast<void>(disassemble(*set, kGhc902));
+  for (const BcoFormat& format : formats()) {
+    const splicehost::Result<BcoSet> set = decodeBcos(chunks, format);
+    if (!set.ok()) continue;
+    static_cast<void>(verify(*set, format));
+    static_cast<void>(disassemble(*set, format));
+  }
   return 0;
 }

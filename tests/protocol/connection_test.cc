@@ -70,7 +70,7 @@ std::vector<std::byte> loadArchive(const std::string& name) {
 
 TEST_F(ConnectionTest, CarriesEveryRequest) {
   Connection theirs = takeTheirs();
-  for (const testing::RequestCase& each : testing::requestCases()) {
+  for (const auto& [version, each] : testing::ofAllVersions(testing::requestCases)) {
     capnp::MallocMessageBuilder message;
     auto sent = message.initRoot<ToInterpreter>().initRequest();
     each.build(sent);
@@ -84,7 +84,7 @@ TEST_F(ConnectionTest, CarriesEveryRequest) {
 
 TEST_F(ConnectionTest, CarriesEveryReply) {
   Connection theirs = takeTheirs();
-  for (const testing::ReplyCase& each : testing::replyCases()) {
+  for (const auto& [version, each] : testing::ofAllVersions(testing::replyCases)) {
     capnp::MallocMessageBuilder message;
     auto sent = message.initRoot<FromInterpreter>().initReply();
     each.build(sent);

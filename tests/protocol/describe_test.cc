@@ -25,8 +25,8 @@ capnp::Data::Reader dataOf(Bytes bytes) {
 }
 
 // A splice's questions as GHC's own library encodes them, by the names that GHC has for them.
-std::map<std::string, std::vector<std::byte>> questions() {
-  std::vector<std::byte> file = testing::readRecorded("questions.bin");
+std::map<std::string, std::vector<std::byte>> questions(const ghc::Version& version) {
+  std::vector<std::byte> file = testing::readRecorded(version, "questions.bin");
   std::map<std::string, std::vector<std::byte>> result;
   ghc::Reader in(file, file.size());
   while (in.ok() && in.offset() < file.size()) {
@@ -38,7 +38,7 @@ std::map<std::string, std::vector<std::byte>> questions() {
 }
 
 std::string describeBuilt(const std::string& name, std::string (*text)(schema::Request::Reader)) {
-  for (const testing::RequestCase& each : testing::requestCases()) {
+  for (const auto& [version, each] : testing::ofAllVersions(testing::requestCases)) {
     if (name != each.name) continue;
     capnp::MallocMessageBuilder message;
     each.build(message.initRoot<schema::Request>());
@@ -48,10 +48,11 @@ std::string describeBuilt(const std::string& name, std::string (*text)(schema::R
 }
 
 TEST(ThMessageName, IsGhcsName) {
-  auto all = questions();
-  EXPECT_EQ(all.size(), 23u);
-  EXPECT_EQ(kGhc902.thMessages.size(), 23u);
-  for (const auto& [name, bytes] : all) EXPECT_EQ(thMessageName(kGhc902, dataOf(bytes)), name);
+  for (const ghc::Version& version : ghc::versions()) {
+    auto all = questions(version);
+    EXPECT_EQ(all.size(), version.thMessages.size());
+    for (const auto& [name, bytes] : all) EXPECT_EQ(thMessageName(version, dataOf(bytes)), name);
+  }
 }
 
 TEST(ThMessageName, SaysWhatItDoesNotKnow) {
@@ -60,18 +61,21 @@ TEST(ThMessageName, SaysWhatItDoesNotKnow) {
 }
 
 TEST(ThMessage, TagsWithAMeaning) {
-  auto all = questions();
-  EXPECT_EQ(testing::hex(all["RunTHDone"]), testing::hex(testing::wire("12")));
-  EXPECT_EQ(kGhc902.runTHDoneTag, 0x12);
-  EXPECT_EQ(testing::hex(all["AddModFinalizer"]),
-            testing::hex(testing::wire("13 1122334455667788")));
-  EXPECT_EQ(kGhc902.addModFinalizerTag, 0x13);
+  for (const ghc::Version& version : ghc::versions()) {
+    auto all = questions(version);
+    auto tag = [](uint8_t value) { return testing::hex(std::as_bytes(std::span(&value, 1))); };
+    EXPECT_EQ(testing::hex(all["RunTHDone"]), tag(version.runTHDoneTag));
+    EXPECT_EQ(testing::hex(all["AddModFinalizer"]),
+              tag(version.addModFinalizerTag) + "1122334455667788");
+  }
 }
 
 TEST(RequestName, IsTheSchemas) {
   std::set<std::string> names;
-  for (auto which : kGhc902.requests) names.insert(requestName(which));
-  EXPECT_EQ(names.size(), 39u);
+  for (const ghc::Version& version : ghc::versions()) {
+    for (auto which : version.requests) names.insert(requestName(which));
+  }
+  EXPECT_EQ(names.size(), 42u);
   EXPECT_EQ(requestName(schema::Request::LOAD_ARCHIVE), "loadArchive");
   EXPECT_EQ(requestName(schema::Request::RTS_REVERT_CAFS), "rtsRevertCafs");
 }
@@ -79,6 +83,7 @@ TEST(RequestName, IsTheSchemas) {
 TEST(Subject, NamesWhatItIsAbout) {
   EXPECT_EQ(describeBuilt("loadDll", subject), "loadDll libm.so.6");
   EXPECT_EQ(describeBuilt("lookupSymbol", subject), "lookupSymbol base_GHCziBase_zzip_closure");
+  EXPECT_EQ(describeBuilt("lookupSymbolInDll", subject), "lookupSymbolInDll x_closure");
   EXPECT_EQ(describeBuilt("runThExpression", subject), "splice at M.hs:3:4 (module M)");
   EXPECT_EQ(describeBuilt("runThAnnotation", subject), "annotation");
   EXPECT_EQ(describeBuilt("runThType", subject), "splice");
@@ -89,12 +94,12 @@ TEST(Describe, IsOneLine) {
   std::string (*describeRequest)(schema::Request::Reader) = describe;
   EXPECT_EQ(describeBuilt("createBcos", describeRequest), "(createBcos = 3 items, 6 bytes)");
   EXPECT_EQ(describeBuilt("loadDll", describeRequest), "(loadDll = \"libm.so.6\")");
-  for (const testing::RequestCase& each : testing::requestCases()) {
+  for (const auto& [version, each] : testing::ofAllVersions(testing::requestCases)) {
     std::string line = describeBuilt(each.name, describeRequest);
     EXPECT_EQ(line.find('\n'), std::string::npos) << line;
     EXPECT_FALSE(line.empty()) << each.name;
   }
-  for (const testing::ReplyCase& each : testing::replyCases()) {
+  for (const auto& [version, each] : testing::ofAllVersions(testing::replyCases)) {
     capnp::MallocMessageBuilder message;
     each.build(message.initRoot<schema::Reply>());
     std::string line = describe(message.getRoot<schema::Reply>().asReader());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "protocol/ghc_binary.h"
+#include "protocol/ghc_versions.h"
 
 namespace splicehost::testing {
 
@@ -20,25 +21,45 @@ struct Turn {
   std::vector<std::byte> bytes;
 };
 
-inline std::vector<std::byte> readRecorded(const std::string& file) {
-  std::ifstream in(std::filesystem::path(SPLICEHOST_RECORDED_TRAFFIC) / file, std::ios::binary);
+inline std::filesystem::path recordedFolder(const ghc::Version& version) {
+  return std::filesystem::path(SPLICEHOST_RECORDED_TRAFFIC) / version.name;
+}
+
+inline std::vector<std::byte> readRecorded(const ghc::Version& version, const std::string& file) {
+  std::ifstream in(recordedFolder(version) / file, std::ios::binary);
   std::string content(std::istreambuf_iterator<char>(in), {});
   auto bytes = std::as_bytes(std::span(content));
   return {bytes.begin(), bytes.end()};
 }
 
-// The names of the recorded sessions, without extension.
-inline std::vector<std::string> recordedSessions() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(SPLICEHOST_RECORDED_TRAFFIC)) {
-    if (entry.path().extension() == ".turns") names.push_back(entry.path().stem().string());
+// A recorded session of a version; the name is without extension.
+struct RecordedSession {
+  const ghc::Version* version;
+  std::string name;
+};
+
+inline std::vector<RecordedSession> recordedSessions(const ghc::Version& version) {
+  std::vector<RecordedSession> sessions;
+  for (const auto& entry : std::filesystem::directory_iterator(recordedFolder(version))) {
+    if (entry.path().extension() == ".turns") {
+      sessions.push_back({&version, entry.path().stem().string()});
+    }
   }
-  std::sort(names.begin(), names.end());
-  return names;
+  std::ranges::sort(sessions, {}, &RecordedSession::name);
+  return sessions;
 }
 
-inline std::vector<Turn> readSession(const std::string& name) {
-  std::vector<std::byte> file = readRecorded(name + ".turns");
+// Of all versions.
+inline std::vector<RecordedSession> recordedSessions() {
+  std::vector<RecordedSession> sessions;
+  for (const ghc::Version& version : ghc::versions()) {
+    for (RecordedSession& session : recordedSessions(version)) sessions.push_back(std::move(session));
+  }
+  return sessions;
+}
+
+inline std::vector<Turn> readSession(const RecordedSession& session) {
+  std::vector<std::byte> file = readRecorded(*session.version, session.name + ".turns");
   std::vector<Turn> turns;
   for (size_t at = 0; at + 5 <= file.size();) {
     size_t length = 0;

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "protocol/describe.h"
 #include "protocol/ghc_messages.h"
+#include "tests/protocol/cases.h"
 #include "tests/protocol/recorded.h"
 #include "tests/protocol/wire.h"
 
@@ -16,9 +18,9 @@ namespace splicehost::ghc {
 namespace {
 
 using testing::hex;
+using testing::RecordedSession;
 using testing::Turn;
 
-const Version& kGhc902 = *findVersion("9.0.2");
 constexpr std::byte kStartRecover{15};
 constexpr std::byte kEndRecover{16};
 
@@ -37,8 +39,8 @@ struct Exchange {
 // Follows a recorded session, as the front end does.
 class Session {
  public:
-  explicit Session(const std::string& name) {
-    for (const Turn& turn : testing::readSession(name)) {
+  explicit Session(const RecordedSession& recorded) : version_(*recorded.version) {
+    for (const Turn& turn : testing::readSession(recorded)) {
       if (!turn.fromGhc) {
         onInterpreter(turn.bytes);
       } else if (!inSplice_) {
@@ -50,6 +52,8 @@ class Session {
   const std::vector<Exchange>& exchanges() const { return exchanges_; }
   // How often the recorded splices asked something.
   int questions() const { return questions_; }
+  // The tags of what they asked.
+  const std::set<size_t>& asked() const { return asked_; }
 
  private:
   // GHC does not wait for answers that have no content, so there can be several.
@@ -57,7 +61,7 @@ class Session {
     while (!bytes.empty()) {
       capnp::MallocMessageBuilder message;
       auto request = message.initRoot<schema::Request>();
-      auto decoded = decodeRequest(kGhc902, bytes, request);
+      auto decoded = decodeRequest(version_, bytes, request);
       ASSERT_TRUE(decoded) << decoded.error().message;
       ASSERT_GT(decoded->size, 0u) << requestName(request.which());
       Exchange& exchange = exchanges_.emplace_back();
@@ -75,8 +79,9 @@ class Session {
       while (bytes.size() > 1 && (bytes[0] == kStartRecover || bytes[0] == kEndRecover)) {
         bytes = bytes.subspan(bytes[0] == kEndRecover ? 2 : 1);
       }
-      if (bytes.empty() || bytes[0] != std::byte{kGhc902.runTHDoneTag}) {
+      if (bytes.empty() || bytes[0] != std::byte{version_.runTHDoneTag}) {
         ++questions_;
+        if (!bytes.empty()) asked_.insert(std::to_integer<size_t>(bytes[0]));
         return;
       }
       bytes = bytes.subspan(1);
@@ -86,12 +91,17 @@ class Session {
     exchanges_.back().answer.assign(bytes.begin(), bytes.end());
   }
 
+  const Version& version_;
   std::vector<Exchange> exchanges_;
   bool inSplice_ = false;
   int questions_ = 0;
+  std::set<size_t> asked_;
 };
 
-class Recorded : public ::testing::TestWithParam<std::string> {};
+class Recorded : public ::testing::TestWithParam<RecordedSession> {
+ protected:
+  const Version& version() const { return *GetParam().version; }
+};
 
 TEST_P(Recorded, RequestsSurvive) {
   Session session(GetParam());
@@ -99,12 +109,12 @@ TEST_P(Recorded, RequestsSurvive) {
   ASSERT_GT(session.exchanges().size(), 10u);
   for (const Exchange& exchange : session.exchanges()) {
     capnp::MallocMessageBuilder message;
-    auto decoded = decodeRequest(kGhc902, exchange.request, message.initRoot<schema::Request>());
+    auto decoded = decodeRequest(version(), exchange.request, message.initRoot<schema::Request>());
     ASSERT_TRUE(decoded);
     auto words = capnp::messageToFlatArray(message);
     capnp::FlatArrayMessageReader reader(words);
     Writer out;
-    encodeRequest(kGhc902, reader.getRoot<schema::Request>(), out);
+    encodeRequest(version(), reader.getRoot<schema::Request>(), out);
     EXPECT_EQ(hex(out.bytes()), hex(exchange.request));
   }
 }
@@ -114,14 +124,17 @@ TEST_P(Recorded, AnswersSurvive) {
   for (const Exchange& exchange : session.exchanges()) {
     capnp::MallocMessageBuilder message;
     auto reply = message.initRoot<schema::Reply>();
-    Status decoded = decodeReply(kGhc902, exchange.which, exchange.answer, reply);
+    Status decoded = decodeReply(version(), exchange.which, exchange.answer, reply);
     ASSERT_TRUE(decoded) << requestName(exchange.which) << ": " << decoded.error().message;
     auto words = capnp::messageToFlatArray(message);
     capnp::FlatArrayMessageReader reader(words);
     Writer out;
-    Status encoded = encodeReply(kGhc902, exchange.which, reader.getRoot<schema::Reply>(), out);
+    Status encoded = encodeReply(version(), exchange.which, reader.getRoot<schema::Reply>(), out);
     ASSERT_TRUE(encoded) << encoded.error().message;
-    std::string announced = runsTemplateHaskell(exchange.which) ? "12" : "";
+    std::string announced;
+    if (runsTemplateHaskell(exchange.which)) {
+      announced = hex(std::as_bytes(std::span(&version().runTHDoneTag, 1)));
+    }
     EXPECT_EQ(hex(out.bytes()), announced + hex(exchange.answer)) << requestName(exchange.which);
   }
 }
@@ -137,7 +150,7 @@ TEST_P(Recorded, RequestsArriveInPieces) {
     size_t arrived = 0, begin = 0, messages = 0;
     while (begin < stream.size()) {
       capnp::MallocMessageBuilder message;
-      auto decoded = decodeRequest(kGhc902, Bytes(stream).subspan(begin, arrived - begin),
+      auto decoded = decodeRequest(version(), Bytes(stream).subspan(begin, arrived - begin),
                                    message.initRoot<schema::Request>());
       ASSERT_TRUE(decoded) << decoded.error().message;
       if (decoded->size > 0) {
@@ -155,29 +168,44 @@ TEST_P(Recorded, RequestsArriveInPieces) {
 
 INSTANTIATE_TEST_SUITE_P(Sessions, Recorded, ::testing::ValuesIn(testing::recordedSessions()),
                          [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
+                           return testing::testName(*info.param.version, info.param.name);
                          });
 
 // The recordings have what they were made for.
-TEST(RecordedSessions, CoverMostKinds) {
+class RecordedSessions : public ::testing::TestWithParam<Version> {};
+
+TEST_P(RecordedSessions, CoverMostKinds) {
+  const Version& version = GetParam();
   std::map<schema::Request::Which, int> kinds;
   int questions = 0;
-  for (const std::string& name : testing::recordedSessions()) {
-    Session session(name);
+  std::set<size_t> asked;
+  for (const RecordedSession& recorded : testing::recordedSessions(version)) {
+    Session session(recorded);
     questions += session.questions();
+    asked.insert(session.asked().begin(), session.asked().end());
     for (const Exchange& exchange : session.exchanges()) ++kinds[exchange.which];
   }
   using R = schema::Request;
-  for (auto which : {R::LOAD_ARCHIVE, R::CREATE_BCOS, R::RUN_TH, R::RUN_MOD_FINALIZERS,
-                     R::EVAL_STMT, R::RESUME_STMT, R::ABANDON_STMT, R::GET_BREAKPOINT_VAR,
-                     R::GET_CLOSURE, R::SEQ, R::NEW_BREAK_ARRAY, R::MK_COST_CENTRES,
-                     R::ENABLE_BREAKPOINT, R::MALLOC_STRINGS, R::FREE_REFERENCES, R::SHUTDOWN}) {
-    EXPECT_GT(kinds[which], 0) << requestName(which);
+  for (auto which :
+       {R::LOAD_ARCHIVE, R::CREATE_BCOS, R::RUN_TH, R::RUN_MOD_FINALIZERS, R::EVAL_STMT,
+        R::RESUME_STMT, R::ABANDON_STMT, R::GET_BREAKPOINT_VAR, R::GET_CLOSURE, R::SEQ,
+        R::NEW_BREAK_ARRAY, R::MK_COST_CENTRES, R::ENABLE_BREAKPOINT, R::SETUP_BREAKPOINT,
+        R::NEW_BREAK_MODULE, R::MALLOC_STRINGS, R::FREE_REFERENCES, R::SHUTDOWN}) {
+    if (requestTag(version, which) >= 0) {
+      EXPECT_GT(kinds[which], 0) << requestName(which);
+    }
   }
   EXPECT_GT(questions, 20);
+  for (const std::string_view name : {"Reify", "AddModFinalizer", "PutDoc", "GetDoc", "GetPackageRoot"}) {
+    const auto at = std::ranges::find(version.thMessages, name);
+    if (at == version.thMessages.end()) continue;
+    EXPECT_TRUE(asked.contains(static_cast<size_t>(at - version.thMessages.begin()))) << name;
+  }
 }
+
+INSTANTIATE_TEST_SUITE_P(Versions, RecordedSessions,
+                         ::testing::ValuesIn(versions().begin(), versions().end()),
+                         [](const auto& info) { return testing::testName(info.param); });
 
 }  // namespace
 }  // namespace splicehost::ghc

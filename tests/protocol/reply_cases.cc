@@ -38,15 +38,24 @@ schema::EvalResult::Builder complete(Builder reply, uint64_t allocated) {
   return complete.initResult();
 }
 
-std::function<void(Builder)> stop(bool exception, int64_t index, int64_t module, uint64_t stack) {
+// A computation that has stopped, with this cost centre stack; both kinds with all that a version says.
+std::function<void(Builder)> stop(const ghc::Version& version, bool isException, uint64_t stack) {
+  bool hasModules = version.breakLocation == ghc::BreakLocation::kModules;
   return [=](Builder reply) {
     auto stop = reply.initEvalStatus().initBreak();
-    stop.setIsException(exception);
+    stop.setIsException(isException);
     stop.setStack(9);
-    stop.setIndex(index);
-    stop.setModuleUnique(module);
     stop.setResumeContext(12);
     stop.setCostCentreStack(stack);
+    if (isException) return;
+    stop.setIndex(10);
+    if (hasModules) {
+      stop.setModule("M");
+      stop.setInfoModule("N.\u03bb");
+      stop.setInfoIndex(3);
+    } else {
+      stop.setModuleUnique(-11);
+    }
   };
 }
 
@@ -54,7 +63,10 @@ std::function<void(Builder)> exitCode(int64_t code) {
   return [code](Builder reply) { complete(reply, 1).initException().setExitCode(code); };
 }
 
-std::vector<ReplyCase> makeCases() {
+std::vector<ReplyCase> makeCases(const ghc::Version& version) {
+  bool hasModules = version.breakLocation == ghc::BreakLocation::kModules;
+  bool hasHandles = version.loadDllAnswer == ghc::LoadDllAnswer::kErrorOrHandle;
+  const char* atException = hasModules ? "01 #9 00 #12 #0" : "01 01 #9 #0 #0 #12 #0";
   return {
       {"shutdown", Request::SHUTDOWN, "", setDone},
       {"initLinker", Request::INIT_LINKER, "", setDone},
@@ -63,9 +75,11 @@ std::vector<ReplyCase> makeCases() {
       {"lookupClosure", Request::LOOKUP_CLOSURE, "01 #2", justPointer(2)},
       {"lookupClosureNothing", Request::LOOKUP_CLOSURE, "00", setNoPointer},
       {"loadDllFails", Request::LOAD_DLL,
-       "01 #24 'libx.so: 20 'cannot 20 'open 20 edb3bf 20 e4b8ad",
+       hasHandles ? "00 #24 'libx.so: 20 'cannot 20 'open 20 edb3bf 20 e4b8ad"
+                  : "01 #24 'libx.so: 20 'cannot 20 'open 20 edb3bf 20 e4b8ad",
        [](Builder r) { r.initLoadedDll().setFailed("libx.so: cannot open \xed\xb3\xbf \u4e2d"); }},
-      {"loadDll", Request::LOAD_DLL, "00", [](Builder r) { r.initLoadedDll().setHandle(0); }},
+      {"loadDll", Request::LOAD_DLL, hasHandles ? "01 #0x1122334455667788" : "00",
+       [=](Builder r) { r.initLoadedDll().setHandle(hasHandles ? 0x1122334455667788 : 0); }},
       {"loadArchive", Request::LOAD_ARCHIVE, "", setDone},
       {"loadObj", Request::LOAD_OBJ, "", setDone},
       {"unloadObj", Request::UNLOAD_OBJ, "", setDone},
@@ -99,10 +113,10 @@ std::vector<ReplyCase> makeCases() {
       {"evalStmtExitNegative", Request::EVAL_STMT, "00 #1 00 01 01 #-1", exitCode(-1)},
       {"evalStmtException", Request::EVAL_STMT, "00 #1 00 02 #5 'bad 20 cebb",
        [](Builder r) { complete(r, 1).initException().setOther("bad \u03bb"); }},
-      {"resumeStmtBreak", Request::RESUME_STMT, "01 00 #9 #10 #-11 #12 #13",
-       stop(false, 10, -11, 13)},
-      {"resumeStmtBreakOnException", Request::RESUME_STMT, "01 01 #9 #-1 #-1 #12 #0",
-       stop(true, -1, -1, 0)},
+      {"resumeStmtBreak", Request::RESUME_STMT,
+       hasModules ? "01 #9 01 #1 'M #10 #3 'N. cebb #3 #12 #13" : "01 00 #9 #10 #-11 #12 #13",
+       stop(version, false, 13)},
+      {"resumeStmtBreakOnException", Request::RESUME_STMT, atException, stop(version, true, 0)},
       {"abandonStmt", Request::ABANDON_STMT, "", setDone},
       {"evalString", Request::EVAL_STRING, "01 #3 'a 00 f09f9880",
        [](Builder r) {
@@ -129,6 +143,7 @@ std::vector<ReplyCase> makeCases() {
        [](Builder r) { r.initTexts(0); }},
       {"newBreakArray", Request::NEW_BREAK_ARRAY, "#15", pointer(15)},
       {"enableBreakpoint", Request::ENABLE_BREAKPOINT, "", setDone},
+      {"setupBreakpoint", Request::SETUP_BREAKPOINT, "", setDone},
       {"breakpointStatus", Request::BREAKPOINT_STATUS, "01", [](Builder r) { r.setBool(true); }},
       {"getBreakpointVar", Request::GET_BREAKPOINT_VAR, "01 #16", justPointer(16)},
       {"getBreakpointVarNothing", Request::GET_BREAKPOINT_VAR, "00", setNoPointer},
@@ -149,17 +164,23 @@ std::vector<ReplyCase> makeCases() {
        [](Builder r) { r.initQResult().setException("x\u03bb"); }},
       {"runThFail", Request::RUN_TH, "02 #0", [](Builder r) { r.initQResult().setFail(""); }},
       {"seq", Request::SEQ, "00 #2 01", [](Builder r) { complete(r, 2).initReferences(0); }},
-      {"seqBreak", Request::SEQ, "01 01 #9 #-1 #-1 #12 #0", stop(true, -1, -1, 0)},
+      {"seqBreak", Request::SEQ, atException, stop(version, true, 0)},
       {"rtsRevertCafs", Request::RTS_REVERT_CAFS, "", setDone},
       {"resumeSeqException", Request::RESUME_SEQ, "00 #2 00 02 #1 'x",
        [](Builder r) { complete(r, 2).initException().setOther("x"); }},
+      {"newBreakModule", Request::NEW_BREAK_MODULE, "#27", pointer(27)},
+      {"lookupSymbolInDll", Request::LOOKUP_SYMBOL_IN_DLL, "01 #28", justPointer(28)},
+      {"lookupSymbolInDllNothing", Request::LOOKUP_SYMBOL_IN_DLL, "00", setNoPointer},
   };
 }
 
 }  // namespace
 
-const std::vector<ReplyCase>& replyCases() {
-  static const std::vector<ReplyCase> cases = makeCases();
+std::vector<ReplyCase> replyCases(const ghc::Version& version) {
+  std::vector<ReplyCase> cases = makeCases(version);
+  std::erase_if(cases, [&](const ReplyCase& each) {
+    return ghc::requestTag(version, each.request) < 0;
+  });
   return cases;
 }
 

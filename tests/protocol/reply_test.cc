@@ -17,16 +17,20 @@ namespace {
 using testing::hex;
 using testing::ReplyCase;
 using testing::replyCases;
+using testing::Versioned;
 using testing::wire;
 using Kind = schema::Request::Which;
 
 const Version& kGhc902 = *findVersion("9.0.2");
 
 struct Reply {
+  explicit Reply(const Version& itsVersion = kGhc902) : version(itsVersion) {}
+
+  const Version& version;
   capnp::MallocMessageBuilder message;
   schema::Reply::Builder builder = message.initRoot<schema::Reply>();
 
-  Status decode(Kind which, Bytes bytes) { return decodeReply(kGhc902, which, bytes, builder); }
+  Status decode(Kind which, Bytes bytes) { return decodeReply(version, which, bytes, builder); }
   std::string text() { return kj::str(builder.asReader()).cStr(); }
 };
 
@@ -35,8 +39,10 @@ bool isSplice(Kind which) {
 }
 
 // What GHC gets to read.
-std::vector<std::byte> bytesForGhc(const ReplyCase& each) {
-  return wire((isSplice(each.request) ? "12 " : "") + std::string(each.bytes));
+std::vector<std::byte> bytesForGhc(const Version& version, const ReplyCase& each) {
+  std::vector<std::byte> bytes = wire(each.bytes);
+  if (isSplice(each.request)) bytes.insert(bytes.begin(), std::byte{version.runTHDoneTag});
+  return bytes;
 }
 
 std::string whatIsWrong(Kind which, const std::string& description) {
@@ -45,72 +51,100 @@ std::string whatIsWrong(Kind which, const std::string& description) {
   return decoded ? "good" : decoded.error().message;
 }
 
-class Replies : public ::testing::TestWithParam<ReplyCase> {};
+class Replies : public ::testing::TestWithParam<Versioned<ReplyCase>> {
+ protected:
+  const Version& version() const { return *GetParam().version; }
+  const ReplyCase& each() const { return GetParam().each; }
+};
 
 TEST_P(Replies, AreEncoded) {
-  Reply reply;
-  GetParam().build(reply.builder);
-  EXPECT_EQ(reply.builder.which(), replyKind(GetParam().request));
+  Reply reply{version()};
+  each().build(reply.builder);
+  EXPECT_EQ(reply.builder.which(), replyKind(each().request));
   Writer out;
-  Status encoded = encodeReply(kGhc902, GetParam().request, reply.builder, out);
+  Status encoded = encodeReply(version(), each().request, reply.builder, out);
   ASSERT_TRUE(encoded) << encoded.error().message;
-  EXPECT_EQ(hex(out.bytes()), hex(bytesForGhc(GetParam())));
+  EXPECT_EQ(hex(out.bytes()), hex(bytesForGhc(version(), each())));
 }
 
 TEST_P(Replies, AreDecoded) {
-  Reply expected, decoded;
-  GetParam().build(expected.builder);
-  Status status = decoded.decode(GetParam().request, wire(GetParam().bytes));
+  Reply expected{version()}, decoded{version()};
+  each().build(expected.builder);
+  Status status = decoded.decode(each().request, wire(each().bytes));
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(decoded.text(), expected.text());
 }
 
 TEST_P(Replies, CutShortAreRefused) {
-  auto bytes = wire(GetParam().bytes);
+  auto bytes = wire(each().bytes);
   for (size_t size = 0; size < bytes.size(); ++size) {
-    Reply reply;
-    Status decoded = reply.decode(GetParam().request, Bytes(bytes).first(size));
+    Reply reply{version()};
+    Status decoded = reply.decode(each().request, Bytes(bytes).first(size));
     ASSERT_FALSE(decoded) << size << " bytes";
     EXPECT_EQ(decoded.error().message, "the answer is cut short");
   }
 }
 
 TEST_P(Replies, FollowedByBytesAreRefused) {
-  auto bytes = wire(GetParam().bytes);
+  auto bytes = wire(each().bytes);
   bytes.push_back(std::byte{0});
-  Reply reply;
-  Status decoded = reply.decode(GetParam().request, bytes);
+  Reply reply{version()};
+  Status decoded = reply.decode(each().request, bytes);
   ASSERT_FALSE(decoded);
   EXPECT_EQ(decoded.error().message, "1 bytes follow the answer");
 }
 
 TEST_P(Replies, OfAnotherKindAreRefused) {
-  for (const ReplyCase& other : replyCases()) {
-    Reply reply;
+  for (const ReplyCase& other : replyCases(version())) {
+    Reply reply{version()};
     other.build(reply.builder);
-    if (reply.builder.which() == replyKind(GetParam().request)) continue;
+    if (reply.builder.which() == replyKind(each().request)) continue;
     Writer out;
-    EXPECT_FALSE(encodeReply(kGhc902, GetParam().request, reply.builder, out)) << other.name;
+    EXPECT_FALSE(encodeReply(version(), each().request, reply.builder, out)) << other.name;
     EXPECT_TRUE(out.bytes().empty()) << other.name;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Replies, ::testing::ValuesIn(replyCases()),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Kinds, Replies,
+                         ::testing::ValuesIn(testing::ofAllVersions(replyCases)),
+                         [](const auto& info) {
+                           return testing::testName(*info.param.version, info.param.each.name);
+                         });
 
 TEST(ReplyCases, CoverAllRequestsButGetClosure) {
-  std::set<Kind> kinds;
-  for (const ReplyCase& each : replyCases()) kinds.insert(each.request);
-  EXPECT_EQ(kinds.size(), kGhc902.requests.size() - 1);
-  EXPECT_FALSE(kinds.contains(Kind::GET_CLOSURE));
+  for (const Version& version : versions()) {
+    std::set<Kind> kinds;
+    for (const ReplyCase& each : replyCases(version)) kinds.insert(each.request);
+    EXPECT_EQ(kinds.size(), version.requests.size() - 1) << version.name;
+    EXPECT_FALSE(kinds.contains(Kind::GET_CLOSURE));
+  }
 }
 
 TEST(ReplyCases, AreWhatGhcEncodes) {
-  std::vector<std::byte> all;
-  for (const ReplyCase& each : replyCases()) {
-    for (std::byte byte : bytesForGhc(each)) all.push_back(byte);
+  for (const Version& version : versions()) {
+    std::vector<std::byte> all;
+    for (const ReplyCase& each : replyCases(version)) {
+      for (std::byte byte : bytesForGhc(version, each)) all.push_back(byte);
+    }
+    EXPECT_EQ(hex(all), hex(testing::readRecorded(version, "replies.bin"))) << version.name;
   }
-  EXPECT_EQ(hex(all), hex(testing::readRecorded("replies.bin")));
+}
+
+// An interpreter gives the handle; whether GHC gets to see it depends on the version.
+TEST(Reply, ToLoadDllHasAHandleWhereGhcWantsOne) {
+  for (const char* name : {"9.6.6", "9.10.3"}) {
+    Reply reply{*findVersion(name)};
+    reply.builder.initLoadedDll().setHandle(0x55);
+    Writer out;
+    ASSERT_TRUE(encodeReply(reply.version, Kind::LOAD_DLL, reply.builder, out));
+    EXPECT_EQ(hex(out.bytes()), name == std::string("9.6.6") ? "00" : "010000000000000055");
+  }
+}
+
+TEST(SharedObjectHandle, DependsOnTheNameAlone) {
+  EXPECT_EQ(sharedObjectHandle("libm.so.6"), sharedObjectHandle(std::string("libm.so.6")));
+  EXPECT_NE(sharedObjectHandle("libm.so.6"), sharedObjectHandle("libm.so"));
+  EXPECT_NE(sharedObjectHandle(""), 0u);
 }
 
 // Only Haskell can tell what is in a closure.
@@ -146,6 +180,10 @@ TEST(Reply, WithBytesThatAreNoCharactersCanBeRead) {
 TEST(BadReply, UnknownConstructor) {
   EXPECT_EQ(whatIsWrong(Kind::RESOLVE_OBJS, "02"), "offset 0: no Bool has number 2");
   EXPECT_EQ(whatIsWrong(Kind::LOAD_DLL, "02"), "offset 0: no Maybe has number 2");
+  Reply of9103{*findVersion("9.10.3")};
+  Status decoded = of9103.decode(Kind::LOAD_DLL, wire("02"));
+  ASSERT_FALSE(decoded);
+  EXPECT_EQ(decoded.error().message, "offset 0: no Either has number 2");
   EXPECT_EQ(whatIsWrong(Kind::EVAL_STMT, "02"), "offset 0: no EvalStatus has number 2");
   EXPECT_EQ(whatIsWrong(Kind::SEQ, "00 #1 02"), "offset 9: no EvalResult has number 2");
   EXPECT_EQ(whatIsWrong(Kind::EVAL_IO, "00 03"), "offset 1: no SerializableException has number 3");

@@ -1,5 +1,7 @@
 #include "tests/protocol/cases.h"
 
+#include <capnp/message.h>
+
 namespace splicehost::testing {
 
 namespace {
@@ -178,6 +180,20 @@ std::vector<RequestCase> makeCases() {
          breakpoint.setArray(13);
          breakpoint.setIndex(-1);
        }},
+      {"setupBreakpoint", "1c #13 #2 #5",
+       [](Builder r) {
+         auto setup = r.initSetupBreakpoint();
+         setup.setArray(13);
+         setup.setIndex(2);
+         setup.setIgnoreCount(5);
+       }},
+      {"setupBreakpointOff", "1c #13 #-1 #-1",
+       [](Builder r) {
+         auto setup = r.initSetupBreakpoint();
+         setup.setArray(13);
+         setup.setIndex(-1);
+         setup.setIgnoreCount(-1);
+       }},
       {"breakpointStatus", "1d #14 #3",
        [](Builder r) {
          auto breakpoint = r.initBreakpointStatus();
@@ -236,13 +252,27 @@ std::vector<RequestCase> makeCases() {
       {"seq", "24 #24", [](Builder r) { r.setSeq(24); }},
       {"rtsRevertCafs", "25", [](Builder r) { r.setRtsRevertCafs(); }},
       {"resumeSeq", "26 #25", [](Builder r) { r.setResumeSeq(25); }},
+      {"newBreakModule", "27 #3 'M. cebb",
+       [](Builder r) { r.setNewBreakModule("M.\u03bb"); }},
+      {"lookupSymbolInDll", "28 #26 #9 'x_closure",
+       [](Builder r) {
+         auto lookup = r.initLookupSymbolInDll();
+         lookup.setHandle(26);
+         lookup.setSymbol("x_closure");
+       }},
   };
 }
 
 }  // namespace
 
-const std::vector<RequestCase>& requestCases() {
-  static const std::vector<RequestCase> cases = makeCases();
+std::vector<RequestCase> requestCases(const ghc::Version& version) {
+  std::vector<RequestCase> cases = makeCases();
+  std::erase_if(cases, [&](const RequestCase& each) {
+    capnp::MallocMessageBuilder message;
+    auto request = message.initRoot<schema::Request>();
+    each.build(request);
+    return ghc::requestTag(version, request.which()) < 0;
+  });
   return cases;
 }
 

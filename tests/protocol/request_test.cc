@@ -18,20 +18,24 @@ namespace {
 using testing::hex;
 using testing::RequestCase;
 using testing::requestCases;
+using testing::Versioned;
 using testing::wire;
 
 const Version& kGhc902 = *findVersion("9.0.2");
 
 // A decoded request with all that it needs.
 struct Request {
+  explicit Request(const Version& itsVersion = kGhc902) : version(itsVersion) {}
+
+  const Version& version;
   capnp::MallocMessageBuilder message;
   schema::Request::Builder builder = message.initRoot<schema::Request>();
 
-  Result<Decoded> decode(Bytes bytes) { return decodeRequest(kGhc902, bytes, builder); }
+  Result<Decoded> decode(Bytes bytes) { return decodeRequest(version, bytes, builder); }
   std::string text() { return kj::str(builder.asReader()).cStr(); }
   std::vector<std::byte> encode() {
     Writer out;
-    encodeRequest(kGhc902, builder, out);
+    encodeRequest(version, builder, out);
     return out.take();
   }
 };
@@ -44,12 +48,16 @@ std::string whatIsWrong(const std::string& description) {
   return decoded->size > 0 ? "complete" : "incomplete";
 }
 
-class Requests : public ::testing::TestWithParam<RequestCase> {};
+class Requests : public ::testing::TestWithParam<Versioned<RequestCase>> {
+ protected:
+  const Version& version() const { return *GetParam().version; }
+  std::vector<std::byte> bytes() const { return wire(GetParam().each.bytes); }
+};
 
 TEST_P(Requests, AreDecoded) {
-  auto bytes = wire(GetParam().bytes);
-  Request expected, decoded;
-  GetParam().build(expected.builder);
+  auto bytes = this->bytes();
+  Request expected{version()}, decoded{version()};
+  GetParam().each.build(expected.builder);
   auto result = decoded.decode(bytes);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->size, bytes.size());
@@ -57,16 +65,16 @@ TEST_P(Requests, AreDecoded) {
 }
 
 TEST_P(Requests, AreEncoded) {
-  Request request;
-  GetParam().build(request.builder);
-  EXPECT_EQ(hex(request.encode()), hex(wire(GetParam().bytes)));
+  Request request{version()};
+  GetParam().each.build(request.builder);
+  EXPECT_EQ(hex(request.encode()), hex(bytes()));
 }
 
 // A pipe can cut a message anywhere. What is said to be missing is waited for, so it must not be
 // more than what will come.
 TEST_P(Requests, ArriveByteByByte) {
-  auto bytes = wire(GetParam().bytes);
-  Request request;
+  auto bytes = this->bytes();
+  Request request{version()};
   for (size_t size = 0; size < bytes.size(); ++size) {
     auto decoded = request.decode(Bytes(bytes).first(size));
     ASSERT_TRUE(decoded) << size << " bytes: " << decoded.error().message;
@@ -81,12 +89,12 @@ TEST_P(Requests, ArriveByteByByte) {
 }
 
 TEST_P(Requests, EndBeforeTheNext) {
-  auto bytes = wire(GetParam().bytes);
+  auto bytes = this->bytes();
   size_t size = bytes.size();
   for (const char* next : {"00", "ff", "05 #3 'abc"}) {
     auto both = bytes;
     for (std::byte byte : wire(next)) both.push_back(byte);
-    Request request;
+    Request request{version()};
     auto decoded = request.decode(both);
     ASSERT_TRUE(decoded) << decoded.error().message;
     EXPECT_EQ(decoded->size, size);
@@ -96,7 +104,7 @@ TEST_P(Requests, EndBeforeTheNext) {
 // Whatever is changed in a message, it is read, found incomplete, or refused with a reason. (The
 // sanitizer build sees what is touched meanwhile.)
 TEST_P(Requests, DamageIsHarmless) {
-  auto bytes = wire(GetParam().bytes);
+  auto bytes = this->bytes();
   std::mt19937 random(1);  // fixed, so that a failure can be repeated
   for (int round = 0; round < 200; ++round) {
     auto damaged = bytes;
@@ -104,7 +112,7 @@ TEST_P(Requests, DamageIsHarmless) {
       damaged[random() % damaged.size()] =
           static_cast<std::byte>(random() % 2 == 0 ? random() : random() % 8);
     }
-    Request request;
+    Request request{version()};
     auto decoded = request.decode(damaged);
     if (!decoded) {
       EXPECT_FALSE(decoded.error().message.empty());
@@ -116,34 +124,61 @@ TEST_P(Requests, DamageIsHarmless) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Requests, ::testing::ValuesIn(requestCases()),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Kinds, Requests,
+                         ::testing::ValuesIn(testing::ofAllVersions(requestCases)),
+                         [](const auto& info) {
+                           return testing::testName(*info.param.version, info.param.each.name);
+                         });
 
 TEST(RequestCases, CoverAllTags) {
-  std::set<int> tags;
-  for (const RequestCase& each : requestCases())
-    tags.insert(std::to_integer<int>(wire(each.bytes)[0]));
-  EXPECT_EQ(tags.size(), 39u);
+  for (const Version& version : versions()) {
+    std::set<size_t> tags;
+    for (const RequestCase& each : requestCases(version)) {
+      tags.insert(std::to_integer<size_t>(wire(each.bytes)[0]));
+    }
+    EXPECT_EQ(tags.size(), version.requests.size()) << version.name;
+    EXPECT_EQ(*tags.rbegin(), version.requests.size() - 1) << version.name;
+  }
   EXPECT_EQ(kGhc902.requests.size(), 39u);
-  EXPECT_EQ(*tags.rbegin(), 38);
+  EXPECT_EQ(findVersion("9.6.6")->requests.size(), 39u);
+  EXPECT_EQ(findVersion("9.10.3")->requests.size(), 41u);
 }
 
 TEST(RequestCases, AreWhatGhcEncodes) {
-  std::vector<std::byte> all;
-  for (const RequestCase& each : requestCases()) {
-    for (std::byte byte : wire(each.bytes)) all.push_back(byte);
+  for (const Version& version : versions()) {
+    std::vector<std::byte> all;
+    for (const RequestCase& each : requestCases(version)) {
+      for (std::byte byte : wire(each.bytes)) all.push_back(byte);
+    }
+    EXPECT_EQ(hex(all), hex(testing::readRecorded(version, "requests.bin"))) << version.name;
   }
-  EXPECT_EQ(hex(all), hex(testing::readRecorded("requests.bin")));
 }
 
 TEST(Request, OfEveryKindHasOneTag) {
-  std::set<schema::Request::Which> kinds;
-  for (size_t tag = 0; tag < kGhc902.requests.size(); ++tag) {
-    EXPECT_EQ(requestTag(kGhc902, kGhc902.requests[tag]), static_cast<int>(tag));
-    kinds.insert(kGhc902.requests[tag]);
+  for (const Version& version : versions()) {
+    EXPECT_EQ(findVersion(version.name), &version);
+    std::set<schema::Request::Which> kinds;
+    for (size_t tag = 0; tag < version.requests.size(); ++tag) {
+      EXPECT_EQ(requestTag(version, version.requests[tag]), static_cast<int>(tag));
+      kinds.insert(version.requests[tag]);
+    }
+    EXPECT_EQ(kinds.size(), version.requests.size());
   }
-  EXPECT_EQ(kinds.size(), kGhc902.requests.size());
   EXPECT_EQ(findVersion("9.0.1"), nullptr);
+}
+
+// One tag has two meanings.
+TEST(Request, OfATagIsWhatTheVersionSays) {
+  auto bytes = wire("1c #13 #2 01 ffffffffffffff");
+  Request of902, of966{*findVersion("9.6.6")};
+  auto decoded = of902.decode(bytes);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->size, 18u);
+  EXPECT_TRUE(of902.builder.isEnableBreakpoint());
+  decoded = of966.decode(bytes);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->size, 25u);
+  EXPECT_TRUE(of966.builder.isSetupBreakpoint());
 }
 
 // --- Large ---------------------------------------------------------------------------------------
@@ -189,6 +224,11 @@ TEST(Request, OfManyMegabytesIsReadWithOneHint) {
 // --- Wrong bytes ---------------------------------------------------------------------------------
 
 TEST(BadRequest, UnknownTag) {
+  Request of9103{*findVersion("9.10.3")};
+  auto decoded = of9103.decode(wire("29"));
+  ASSERT_FALSE(decoded);
+  EXPECT_EQ(decoded.error().message,
+            "unknown message tag 41 at offset 0 (GHC 9.10.3 has tags 0 to 40)");
   EXPECT_EQ(whatIsWrong("27"), "unknown message tag 39 at offset 0 (GHC 9.0.2 has tags 0 to 38)");
   EXPECT_EQ(whatIsWrong("ff 00"),
             "unknown message tag 255 at offset 0 (GHC 9.0.2 has tags 0 to 38)");

@@ -1,12 +1,9 @@
 -- Writes the messages of tests/protocol/request_cases.cc and reply_cases.cc, in the same order, as
--- GHC's own library encodes them: to requests.bin, replies.bin and questions.bin.
---
---   ghc -package ghci -package binary -package template-haskell -package ghc-boot-th \
---     -outputdir /tmp/encode -o /tmp/encode/encode Encode.hs
---   /tmp/encode/encode
+-- GHC's own library encodes them: to requests.bin, replies.bin and questions.bin. tests/record compiles and
+-- runs it. What not every GHC has, or not in the same way, is in the Differences module of each.
 module Main (main) where
 
-import Data.Binary (Binary, put)
+import Data.Binary (put)
 import Data.Binary.Put (Put, runPut)
 import qualified Data.ByteString as Strict
 import qualified Data.ByteString.Char8 as Char8
@@ -16,20 +13,14 @@ import GHC.ForeignSrcLang (ForeignSrcLang (..))
 import GHC.LanguageExtensions (Extension (..))
 import GHCi.FFI (FFIConv (..), FFIType (..))
 import GHCi.Message
-import GHCi.RemoteTypes
 import qualified Language.Haskell.TH as TH
 import qualified Language.Haskell.TH.Syntax as TH
 import System.Exit (ExitCode (..))
 import Type.Reflection (someTypeRep)
 import Data.Proxy (Proxy (..))
-import Unsafe.Coerce (unsafeCoerce)
 
--- A reference is a number; the constructor is not exported.
-ref :: Integer -> RemoteRef a
-ref n = unsafeCoerce (RemotePtr (fromInteger n))
-
-pointer :: Integer -> RemotePtr a
-pointer = RemotePtr . fromInteger
+import Differences
+import Values
 
 bytes :: [Int] -> Strict.ByteString
 bytes = Strict.pack . map fromIntegral
@@ -48,7 +39,7 @@ requests =
   , putMessage (RemoveLibrarySearchPath (pointer 0x0123456789abcdef))
   , putMessage ResolveObjs
   , putMessage (FindSystemLibrary "m")
-  , putMessage (CreateBCOs [Lazy.fromStrict (bytes [0, 1, 255]), Lazy.empty, lazyPieces])
+  , createBcos [Lazy.fromStrict (bytes [0, 1, 255]), Lazy.empty, lazyPieces]
   , putMessage (CreateBCOs [])
   , putMessage (FreeHValueRefs [ref 1, ref 0xfffffffffffffffe])
   , putMessage (FreeHValueRefs [])
@@ -75,9 +66,9 @@ requests =
   , putMessage (MkCostCentres "" [])
   , putMessage (CostCentreStackInfo (pointer 11))
   , putMessage (NewBreakArray 12)
-  , putMessage (EnableBreakpoint (ref 13) 2 True)
-  , putMessage (EnableBreakpoint (ref 13) (-1) False)
-  , putMessage (BreakpointStatus (ref 14) 3)
+  ]
+  ++ breakpointRequests ++
+  [ putMessage (BreakpointStatus (ref 14) 3)
   , putMessage (GetBreakpointVar (ref 15) 4)
   , putMessage StartTH
   , putMessage (RunModFinalizers (ref 16) [ref 17, ref 18])
@@ -94,20 +85,13 @@ requests =
   , putMessage RtsRevertCAFs
   , putMessage (ResumeSeq (ref 25))
   ]
+  ++ furtherRequests
  where
   -- However a lazy string is cut, its length and its bytes are what counts.
   lazyPieces = Lazy.fromChunks [bytes [1], bytes [2, 3]]
   allTypes =
     [ FFIVoid, FFIPointer, FFIFloat, FFIDouble, FFISInt8, FFISInt16, FFISInt32, FFISInt64, FFIUInt8
     , FFIUInt16, FFIUInt32, FFIUInt64 ]
-
--- The answer to a message, of the type that the message asks for.
-answer :: Binary a => (b -> Message a) -> a -> Put
-answer _ = put
-
--- The same for one without arguments.
-answer0 :: Binary a => Message a -> a -> Put
-answer0 _ = put
 
 -- The answer to a splice is announced by a message of its own.
 done :: Put -> Put
@@ -121,9 +105,9 @@ replies =
   , answer LookupSymbol Nothing
   , answer LookupClosure (Just (ref 2))
   , answer LookupClosure Nothing
-  , answer LoadDLL (Just "libx.so: cannot open \xdcff \x4e2d")
-  , answer LoadDLL Nothing
-  , answer LoadArchive ()
+  ]
+  ++ loadDllReplies ++
+  [ answer LoadArchive ()
   , answer LoadObj ()
   , answer UnloadObj ()
   , answer AddLibrarySearchPath (pointer 0)
@@ -146,8 +130,8 @@ replies =
   , answer (EvalStmt options) (EvalComplete 1 (EvalException (EExitCode (ExitFailure 3))))
   , answer (EvalStmt options) (EvalComplete 1 (EvalException (EExitCode (ExitFailure (-1)))))
   , answer (EvalStmt options) (EvalComplete 1 (EvalException (EOtherException "bad \x3bb")))
-  , answer (ResumeStmt options) (EvalBreak False (ref 9) 10 (-11) (ref 12) (pointer 13))
-  , answer (ResumeStmt options) (EvalBreak True (ref 9) (-1) (-1) (ref 12) (pointer 0))
+  , answer (ResumeStmt options) (atBreakpoint (pointer 13))
+  , answer (ResumeStmt options) (atException (pointer 0))
   , answer AbandonStmt ()
   , answer EvalString (EvalSuccess "a\0\x1f600")
   , answer EvalString (EvalException (EOtherException ""))
@@ -158,7 +142,7 @@ replies =
   , answer CostCentreStackInfo ["M.f (M.hs:1:1)", "", "M.\x3bb"]
   , answer CostCentreStackInfo []
   , answer NewBreakArray (ref 15)
-  , answer (EnableBreakpoint (ref 13) 2) ()
+  , breakpointReply
   , answer (BreakpointStatus (ref 13)) True
   , answer (GetBreakpointVar (ref 15)) (Just (ref 16))
   , answer (GetBreakpointVar (ref 15)) Nothing
@@ -171,10 +155,11 @@ replies =
   , done (answer (RunTH (ref 1) (ref 2) THExp) (QException "x\x3bb"))
   , done (answer (RunTH (ref 1) (ref 2) THExp) (QFail ""))
   , answer Seq (EvalComplete 2 (EvalSuccess ()))
-  , answer Seq (EvalBreak True (ref 9) (-1) (-1) (ref 12) (pointer 0))
+  , answer Seq (atException (pointer 0))
   , answer0 RtsRevertCAFs ()
   , answer ResumeSeq (EvalComplete 2 (EvalException (EOtherException "x")))
   ]
+  ++ furtherReplies
  where
   options = EvalOpts True True True True
 
@@ -206,6 +191,7 @@ questions =
   , ("FailIfErrs", putTHMessage FailIfErrs)
   , ("RunTHDone", putTHMessage RunTHDone)
   ]
+  ++ furtherQuestions
  where
   name = TH.mkName "n"
 

@@ -30,8 +30,8 @@ word :: Word -> Int
 word w = case w of { 0 -> 1; 5 -> 2; 99 -> 3; _ -> 4 }
 dbl :: Double -> Float -> Int
 dbl d f = (case d of { 1.5 -> 1; 2.5 -> 2; 9.5 -> 4; _ -> 3 }) + case f of { 0.5 -> 1; 4.5 -> 9; _ -> 2 }
-dbl# :: Double# -> Float# -> Word# -> Char# -> Int
-dbl# d f w c = case d of { 1.5## -> 1; 3.5## -> 7; _ -> case f of { 0.5# -> 1; 4.5# -> 9; _ -> case w of { 3## -> 4; 9## -> 5; 100## -> 8; _ -> case c of { 'x'# -> 4; 'z'# -> 5; _ -> 2 }}}}
+lits# :: Word# -> Char# -> Int
+lits# w c = case w of { 3## -> 4; 9## -> 5; 100## -> 8; _ -> case c of { 'x'# -> 4; 'z'# -> 5; _ -> 2 }}
 app :: (Double# -> Float# -> Int# -> Int -> Int) -> Int
 app f = f 1.0## 2.0# 3# 4
 many :: (a->a->a->a->a->a->a->a->b) -> a -> b
