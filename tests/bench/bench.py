@@ -10,12 +10,13 @@ measured, and chosen with --only:
   turns     the time of single turns, with sharing (part of warm; alone, whole compiles are left out)
   memory    what each of several sessions at the same time adds
   project   a project of many modules, one `ghc -c` each
+  scale     a session that loads hundreds of packages; only if asked for, since ./setup scale installs them
 
   bench.py --iserv build/ghc-9.0.2/iserv            a table of everything
   bench.py --iserv build/ghc-9.0.2/iserv --quick    a first impression, in a minute
   bench.py --iserv ... --only warm --modules L --ways vanilla --runs 1
   bench.py --iserv ... --check                      exits with 1 if a bar is missed, and counts them last
-  bench.py --iserv ... --write                      regenerates docs/measurements.md
+  bench.py --iserv ... --write                      puts what it measures into docs/measurements.md
 """
 
 import argparse
@@ -25,7 +26,7 @@ import sys
 from pathlib import Path
 
 from splicebench import report
-from splicebench.bars import judge, judge_memory, judge_projects
+from splicebench.bars import judge, judge_memory, judge_projects, judge_scale
 from splicebench.contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER
 from splicebench.ghc import WAY_FLAGS, Ghc
 from splicebench.machine import describe
@@ -33,6 +34,7 @@ from splicebench.measure import Case, measure_all, our_failures
 from splicebench.memory import measure_memory
 from splicebench.processes import Orphans
 from splicebench.project import measure_project
+from splicebench.scale import SIZES, measure_scale
 
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parents[1] / "docs" / "measurements.md"
@@ -41,7 +43,8 @@ MODULES = ("T", "L", "J", "Y")
 # Who takes part in what is measured module by module.
 CONTENDERS = {"cold": (PEER, OURS_COLD, IN_PROCESS), "warm": (PEER, OURS_WARM, IN_PROCESS),
               "turns": (PEER, OURS_WARM)}
-PARTS = (*CONTENDERS, "memory", "project")
+BY_DEFAULT = (*CONTENDERS, "memory", "project")
+PARTS = (*BY_DEFAULT, "scale")
 
 
 def names_from(allowed):
@@ -54,6 +57,11 @@ def names_from(allowed):
                 f"{', '.join(unknown)}: not one of {', '.join(allowed)}")
         return names
     return parse
+
+
+def sizes(text):
+    """An argument type: numbers with commas between them, in ascending order."""
+    return sorted({int(word) for word in text.split(",")})
 
 
 def parse_arguments():
@@ -71,13 +79,17 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true",
                         help="3 runs, modules T and L, without memory and project")
     parser.add_argument("--only", type=names_from(PARTS), metavar="PARTS",
-                        help="of cold,warm,turns,memory,project (default: all)")
+                        help="of cold,warm,turns,memory,project,scale (default: all but scale)")
     parser.add_argument("--sessions", type=int, default=4, metavar="N",
                         help="sessions at the same time, for their memory (default: 4)")
     parser.add_argument("--project-ways", type=names_from(WAY_FLAGS), default=["profiling"],
                         help="ways to build the project in (default: profiling)")
     parser.add_argument("--project-modules", type=int, default=60, metavar="N")
     parser.add_argument("--project-runs", type=int, default=1, metavar="N")
+    parser.add_argument("--scale-sizes", type=sizes, default=list(SIZES), metavar="N,N...",
+                        help="numbers of packages (default: 10,50,100,200,300)")
+    parser.add_argument("--scale-runs", type=int, default=3, metavar="N",
+                        help="runs per number of packages, if they are not slow (default: 3)")
     parser.add_argument("--jobs", type=int, default=2, metavar="N",
                         help="compiles at a time in the project (default: 2)")
     parser.add_argument("--meter", type=Path, metavar="PROGRAM",
@@ -93,7 +105,7 @@ def parse_arguments():
     arguments.ghc = arguments.ghc or ["ghc"]
     arguments.runs = arguments.runs or (3 if arguments.quick else 5)
     arguments.modules = arguments.modules or (["T", "L"] if arguments.quick else list(MODULES))
-    arguments.only = arguments.only or (list(CONTENDERS) if arguments.quick else list(PARTS))
+    arguments.only = arguments.only or (list(CONTENDERS) if arguments.quick else list(BY_DEFAULT))
     if arguments.check and arguments.iserv is None:
         parser.error("--check needs --iserv")
     return arguments
@@ -142,6 +154,13 @@ def measure_projects(arguments, ghcs, orphans):
                                           arguments.project_runs, orphans)]
 
 
+def measure_scales(arguments, ghcs, orphans):
+    return [result for ghc in ghcs
+            for result in measure_scale(ghc, arguments.ways, our_interpreter(arguments, ghc),
+                                        meter_program(arguments, ghc), arguments.scale_sizes,
+                                        arguments.scale_runs, orphans)]
+
+
 def publish(arguments, results, verdicts):
     """Prints or writes what was asked for."""
     if arguments.json:
@@ -149,7 +168,9 @@ def publish(arguments, results, verdicts):
     else:
         print(report.as_text(results))
     if arguments.write:
-        arguments.write.write_text(report.as_markdown(results, verdicts, describe(), arguments.runs))
+        before = arguments.write.read_text() if arguments.write.exists() else ""
+        runs = arguments.scale_runs if arguments.only == ["scale"] else arguments.runs
+        arguments.write.write_text(report.as_markdown(results, verdicts, describe(), runs, before))
         print(f"wrote {arguments.write}", file=sys.stderr)
 
 
@@ -162,8 +183,10 @@ def main():
         results.memory = measure_memories(arguments, ghcs, orphans)
     if "project" in arguments.only:
         results.projects = measure_projects(arguments, ghcs, orphans)
+    if "scale" in arguments.only:
+        results.scale = measure_scales(arguments, ghcs, orphans)
     verdicts = (judge(results.measurements, arguments.quiet_machine) + judge_memory(results.memory)
-                + judge_projects(results.projects))
+                + judge_projects(results.projects) + judge_scale(results.scale))
     publish(arguments, results, verdicts)
     failures = our_failures(results.measurements)
     if arguments.check:

@@ -11,13 +11,15 @@ import unittest
 from pathlib import Path
 
 from splicebench import report
-from splicebench.bars import judge, judge_memory, judge_projects
+from splicebench.bars import judge, judge_memory, judge_projects, judge_scale
 from splicebench.broker import Broker
 from splicebench.contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER, Contender
 from splicebench.measure import LOADS, Measurement, our_failures, rotated
 from splicebench.memory import MemoryResult
 from splicebench.processes import Orphans, descendants, proportional_bytes, run
+from splicebench.packages import Package, application, at_arrows, in_order
 from splicebench.project import ProjectResult, write_modules
+from splicebench.scale import ScaleResult
 
 
 TURNS = {"resolveObjs": [19000, 21000, 23000], "addLibrarySearchPath": [9000, 11000],
@@ -78,6 +80,13 @@ class BarsTest(unittest.TestCase):
         ours.failure = "boom"
         self.assertIsNone(judge_memory([ours])[0].measured)
 
+    def test_quadratic_linking_is_noticed(self):
+        def waits(*seconds):
+            return [ScaleResult("9.10.3", "vanilla", OURS_COLD, packages, packages, packages, [wait])
+                    for packages, wait in zip((100, 300), seconds)]
+        self.assertEqual([(v.measured, v.met) for v in judge_scale(waits(1, 3))], [(1.0, True)])
+        self.assertEqual([(v.measured, v.met) for v in judge_scale(waits(1, 9))], [(3.0, False)])
+
     def test_projects(self):
         self.assertEqual([(v.measured, v.met) for v in judge_projects(PROJECTS)], [(0.375, True)])
 
@@ -109,7 +118,7 @@ class ReportTest(unittest.TestCase):
 
     def test_markdown(self):
         verdicts = judge(self.MEASUREMENTS)
-        text = report.as_markdown(self.RESULTS, verdicts, [("CPU", "abacus")], 5)
+        text = report.as_markdown(self.RESULTS, verdicts, [("CPU", "abacus"), ("system", "Beads")], 5)
         self.assertIn("| CPU | abacus |", text)
         self.assertIn("| L | splicehost, cold | 200.0 | 0.500 |", text)
         self.assertIn("| **missed** |", text)
@@ -117,8 +126,28 @@ class ReportTest(unittest.TestCase):
             lines = [line for line in table.splitlines() if line.startswith("|")]
             self.assertLessEqual(len({line.count("|") for line in lines}), 1, table)
 
+    def test_what_is_not_measured_stays(self):
+        """A document is kept up by runs with one GHC, or of one part."""
+        first = report.as_markdown(self.RESULTS, judge(self.MEASUREMENTS), [("system", "Abacus 1")], 5)
+        scale = [ScaleResult("9.10.3", "vanilla", OURS_COLD, packages, packages, packages * 10**6,
+                             [packages / 100], 10**8, 10**8, 10**8) for packages in (100, 300)]
+        second = report.as_markdown(report.Results(scale=scale), judge_scale(scale),
+                                    [("system", "Abacus 2")], 3, first)
+        self.assertIn("| L | splicehost, cold | 200.0 | 0.500 |", second)
+        self.assertIn("| vanilla | splicehost, cold | 300 | 300 | 300 | 3000 | – | 10.00 |", second)
+        self.assertIn("Abacus 1", second)
+        self.assertIn("Abacus 2", second)
+        self.assertEqual(second.count("## Bars"), 1)
+        bars = second.partition("## Bars")[2]
+        for bar in ("GHC 9.0.2 vanilla L: cold interpreter wait", "GHC 9.10.3 vanilla: a megabyte"):
+            self.assertEqual(bars.count(bar), 1, bars)
+        self.assertLess(second.index("## GHC 9.0.2"), second.index("## GHC 9.10.3"))
+        again = report.as_markdown(report.Results(scale=scale), judge_scale(scale),
+                                   [("system", "Abacus 2")], 3, second)
+        self.assertEqual(again, second)
+
     def test_json(self):
-        self.assertEqual(set(self.RESULTS.as_json()), {"measurements", "memory", "projects"})
+        self.assertEqual(set(self.RESULTS.as_json()), {"measurements", "memory", "projects", "scale"})
 
     def test_turns_of_some_kinds(self):
         self.assertEqual(self.MEASUREMENTS[0].turn_median(LOADS), 21e-6)
@@ -204,6 +233,32 @@ class ProjectTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             sources = write_modules(Path(directory), 60)
             self.assertEqual(len({source.read_text() for source in sources}), 60)
+
+
+class PackagesTest(unittest.TestCase):
+    def test_what_is_needed_comes_first(self):
+        needs = {"a-1": ("c-1",), "b-1": (), "c-1": ("b-1", "elsewhere-1")}
+        packages = {unit: Package(unit, unit, (), {}, (), depends) for unit, depends in needs.items()}
+        self.assertEqual([p.name for p in in_order(packages)], ["b-1", "c-1", "a-1"])
+
+    def test_functions_are_applied_where_their_type_tells_how(self):
+        for signature, expected in (
+                ("Int -> String -> Foo", [(0, ("f", "1", '"1"'))]),
+                ("Foo", [(1, ("f",))]),
+                ("(Int -> Foo) -> Bar", [(2, ("f",))]),
+                ("IO ()", [(2, ("f",))]),
+                ("forall a. [a] -> a", [(2, ("f",))]),
+                ("forall b (m :: * -> *) a. (Monad m, Show a) => Int -> m a",
+                 [(0, ("f", "@_", "@Maybe", "@Int", "1"))]),
+                ("forall {k} (m :: k -> *) a. Num a => a", [(2, ("f", "@_", "@Int"))]),
+                ("forall a. Some.Class a => a", []),
+                ("?callStack::Int => Foo", []),
+                ("Int -> (forall a. a) -> Int", []),
+                ("Int# -> Int", [])):
+            self.assertEqual(list(application("f", signature)), expected, signature)
+
+    def test_arrows_in_brackets_are_not_outer_ones(self):
+        self.assertEqual(at_arrows("(a -> b) -> [c -> d] -> e"), ["(a -> b)", "[c -> d]", "e"])
 
 
 class CommandLineTest(unittest.TestCase):

@@ -20,7 +20,7 @@ import time
 import unittest
 
 SHARING_MAKES_NO_DIFFERENCE = ("test_failures.", "test_ghci.", "test_identical.", "test_input.",
-                               "test_interactive.", "test_output.")
+                               "test_interactive.", "test_output.", "test_scale.")
 
 HERE = pathlib.Path(__file__).resolve().parent
 

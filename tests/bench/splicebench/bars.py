@@ -29,6 +29,11 @@ PROJECT_LIMIT = 0.5  # of ghc-iserv's wall time
 
 SESSION_MEGABYTES = 12.0
 
+# With three times the packages, a megabyte of code is linked in hardly more time. Quadratic would be 3.
+SCALE_FROM, SCALE_TO = 100, 300
+SCALE_LIMIT = 1.5
+SCALE_WAYS = ("vanilla", "profiling")  # the dynamic way links by the system's loader
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -102,3 +107,13 @@ def judge_projects(results):
                     ratio(r.wall, peer_of(results, r).wall))
             for r in results
             if r.contender == OURS_WARM and r.way in PROJECT_WAYS and peer_of(results, r)]
+
+
+def judge_scale(results):
+    """Whether the time for a megabyte of code stays what it is when there is more code."""
+    cold = {(r.ghc, r.way, r.packages): r for r in results if r.contender == OURS_COLD}
+    return [Verdict(f"GHC {ghc} {way}: a megabyte of {packages} packages", SCALE_LIMIT,
+                    ratio(more.wait_per_byte, cold[ghc, way, SCALE_FROM].wait_per_byte),
+                    f"of one of {SCALE_FROM} packages")
+            for (ghc, way, packages), more in cold.items()
+            if way in SCALE_WAYS and packages == SCALE_TO and (ghc, way, SCALE_FROM) in cold]

@@ -26,6 +26,11 @@ class Ghc:
         return subprocess.run([self.path, question], check=True, text=True,
                               stdout=subprocess.PIPE).stdout.strip()
 
+    def package_tool(self):
+        """The ghc-pkg beside it."""
+        program = Path(self.path)
+        return program.with_name(program.name.replace("ghc", "ghc-pkg", 1))
+
     def own_interpreter(self):
         """GHC's ghc-iserv, without the suffix of the way; None if it is not installed."""
         for directory in (self._libdir / "bin", self._libdir.parent / "bin"):

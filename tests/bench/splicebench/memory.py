@@ -53,13 +53,13 @@ class MemoryResult:
 class HeldCompile:
     """A compile that stops in a splice until it is released."""
 
-    def __init__(self, ghc, way, source, contender, pool):
+    def __init__(self, ghc, way, source, contender, pool, patience=PATIENCE):
         self._directory = tempfile.TemporaryDirectory(prefix="splicehost-bench-")
         folder = Path(self._directory.name)
         os.mkfifo(folder / RELEASE)
         self._release = os.open(folder / RELEASE, os.O_RDWR)  # so that its reader sees no end
         self._finished = pool.submit(Compiler(ghc, way, folder).compile, source, contender)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not (folder / HOLDING).exists() and not self._finished.done():
             if time.monotonic() > deadline:
                 break

@@ -66,6 +66,15 @@ def proportional_bytes(pid):
     return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
 
 
+def peak_resident_bytes(pid):
+    """The most that a process has ever had resident; nothing if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
 class Orphans:
     """The processes that finished commands leave to this one.
 

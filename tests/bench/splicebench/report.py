@@ -29,6 +29,8 @@ TURN_HEADINGS = ["way", "module", "interpreter", "load, µs", "search, µs", "an
                  "on one CPU, µs"]
 BREAKDOWN_HEADINGS = ["way", "message", "turns", "wait, ms", "part", "median, µs"]
 MEMORY_HEADINGS = ["way", "interpreter", "no session, MB", "first adds", "further add each"]
+SCALE_HEADINGS = ["way", "interpreter", "packages", "libraries", "MB", "wait, ms", "of ghc-iserv", "ms per MB",
+                  "peak of a process, MB", "all processes, MB", "of it the session"]
 PROJECT_HEADINGS = ["way", "interpreter", "wall, s", "of ghc-iserv", "CPU, s"]
 
 
@@ -39,19 +41,21 @@ class Results:
     measurements: list = field(default_factory=list)
     memory: list = field(default_factory=list)
     projects: list = field(default_factory=list)
+    scale: list = field(default_factory=list)
 
     def ghcs(self):
-        return ordered(r.ghc for r in [*self.measurements, *self.memory, *self.projects])
+        return ordered(r.ghc for r in [*self.measurements, *self.memory, *self.projects, *self.scale])
 
     def of(self, ghc):
         """What was measured with one GHC."""
         return Results(*([r for r in part if r.ghc == ghc]
-                         for part in (self.measurements, self.memory, self.projects)))
+                         for part in (self.measurements, self.memory, self.projects, self.scale)))
 
     def as_json(self):
         return {"measurements": [r.as_json() for r in self.measurements],
                 "memory": [r.as_json() for r in self.memory],
-                "projects": [r.as_json() for r in self.projects]}
+                "projects": [r.as_json() for r in self.projects],
+                "scale": [r.as_json() for r in self.scale]}
 
 
 def case_rows(measurements):
@@ -116,6 +120,19 @@ def project_rows(results):
     return rows
 
 
+def scale_rows(results):
+    found = {(r.way, r.packages, r.contender): r for r in results}
+    rows = []
+    for r in results:
+        peer = found.get((r.way, r.packages, PEER))
+        rows.append([r.way, r.contender, str(r.packages), str(r.libraries), number(r.size, 1e-6),
+                     "failed" if r.failure else number(r.wait, 1e3),
+                     number(ratio(r.wait, peer and peer.wait), digits=3),
+                     number(r.wait_per_byte, 1e9, 2), number(r.peak, 1e-6), number(r.total, 1e-6),
+                     number(r.session, 1e-6)])
+    return rows
+
+
 def sections(results, table, heading):
     """The tables, each under a heading, made by the given functions."""
     parts = []
@@ -134,6 +151,7 @@ def sections(results, table, heading):
             breakdown_rows(of_ghc.measurements))
         add(f"GHC {ghc}, memory of sessions at the same time", MEMORY_HEADINGS,
             memory_rows(of_ghc.memory))
+        add(f"GHC {ghc}, code of many packages in one session", SCALE_HEADINGS, scale_rows(of_ghc.scale))
         for shape in of_ghc.projects[:1]:
             add(f"GHC {ghc}, a project of {shape.modules} modules, one ghc -c each, {shape.jobs} at a "
                 "time", PROJECT_HEADINGS, project_rows(of_ghc.projects))
@@ -146,7 +164,8 @@ def failure_lines(results):
                 for r in part if r.failure]
 
     return (lines(results.measurements, lambda r: r.module) + lines(results.memory, lambda r: "memory")
-            + lines(results.projects, lambda r: "project"))
+            + lines(results.projects, lambda r: "project")
+            + lines(results.scale, lambda r: f"{r.packages} packages"))
 
 
 def as_text(results):
@@ -195,31 +214,72 @@ or `thAnswer` lasts until a splice's next question or its end.
 **Memory** is the proportional set size of all processes that are there because of the interpreter \
 (front ends, broker, zygotes, sessions). Each session is in the middle of a splice over lens.
 
+**Many packages**: one splice evaluates a function, applied where its type allows it, or a constant of \
+each of so many packages; the interpreter loads these and what they need, so many libraries of so many \
+megabytes. Each number of packages has those of the smaller ones. *peak* is the resident size of the largest \
+process, *all processes* their proportional set size while the splice still runs, and *the session* what \
+this grew by when the session was started.
+
 **The project** is compiled by ours from nothing: the first compile starts the broker. CPU time is \
 that of all processes, the broker and its zygotes included."""
 
 
-def as_markdown(results, verdicts, machine, rounds):
-    """The whole of docs/measurements.md."""
-    modules = ordered(m.module for m in results.measurements)
+def as_markdown(results, verdicts, machine, rounds, before=""):
+    """The whole of docs/measurements.md.
+
+    What the document has of other GHCs, and of other parts of what can be measured, stays: GHCs live on
+    several systems, and not everything is measured at a time.
+    """
+    system = dict(machine)["system"]
+    origin = (f"{system.split(',')[0]}, {datetime.date.today().isoformat()}, "
+              f"medians of {rounds} runs, page cache warm.")
+    headings = sections(results, markdown_table, lambda text: f"## {text}\n\n{origin}")
+    written = {title_of(heading): f"{heading}\n\n{table}"
+               for heading, table in zip(headings[::2], headings[1::2])}
+    kept = sections_of(before)
+    failures = [f"- {line}" for line in failure_lines(results)]
+    merged = {**kept, **written}
+    bars = {(row[0], row[-1]): row for row in [*rows_of(kept.get(BARS_TITLE, "")), *verdict_rows(verdicts)]}
     parts = [
         "# Measurements",
         "Written by `tests/bench/bench.py --write`; not edited by hand. Absolute times are those "
         "of the machine below and drift with its load; contenders are run in turn, and the ratios "
         "are what to look at.",
-        markdown_table(["machine", ""], [[what, value] for what, value in machine]
-                       + [["date", datetime.date.today().isoformat()],
-                          ["GHC", ", ".join(results.ghcs())],
-                          ["figures", f"medians of {rounds} runs, page cache warm"]]),
+        markdown_table(["machine", ""], [[what, value] for what, value in machine if what != "system"]),
         "## What is measured",
         EXPLANATION,
-        "\n".join(f"- `{module}`: {MODULE_MEANINGS[module]}" for module in modules),
-        *sections(results, markdown_table, lambda text: f"## {text}"),
+        "\n".join(f"- `{module}`: {meaning}" for module, meaning in MODULE_MEANINGS.items()),
+        *(merged[title] for title in sorted(merged, key=section_order) if title != BARS_TITLE),
     ]
-    failures = failure_lines(results)
     if failures:
-        parts += ["## Failures", "\n".join(f"- {line}" for line in failures)]
-    if verdicts:
-        parts += ["## Bars", markdown_table(["bar", "", "measured", "at most"],
-                                            verdict_rows(verdicts))]
+        parts += ["## Failures", "\n".join(failures)]
+    if bars:
+        parts += [f"## {BARS_TITLE}", markdown_table(["bar", "", "measured", "at most"],
+                                                     list(bars.values()))]
     return "\n\n".join(parts) + "\n"
+
+
+BARS_TITLE = "Bars"
+
+
+def title_of(heading):
+    return heading.splitlines()[0].removeprefix("## ")
+
+
+def sections_of(document):
+    """{title: text} of the sections of a document that hold what was measured."""
+    found = {title_of(part): "## " + part.strip() for part in document.split("\n## ")[1:]}
+    return {title: text for title, text in found.items()
+            if title.startswith("GHC ") or title == BARS_TITLE}
+
+
+def rows_of(table):
+    """The cells of a table, without its heading."""
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def section_order(title):
+    """GHCs by their version; the sections of each stay in the order in which they are."""
+    version = title.removeprefix("GHC ").partition(",")[0]
+    return [int(number) for number in version.split(".") if number.isdigit()]
