@@ -7,7 +7,7 @@ module Primitive where
 
 import Data.Int
 import Data.Word
-import GHC.Exts hiding (Many)
+import GHC.Exts
 
 classifyInt :: Int# -> Int
 classifyInt n = case n of { 0# -> 10; 1# -> 11; -5# -> 12; 4611686018427387904# -> 13; _ -> 14 }
@@ -70,7 +70,7 @@ wide n =
       later x = a + b + c + d + e + f + g + h + i + j + k + l + m + o + p + q + x
    in later (later (later n) `mod` 1000)
 
-data Many = Many Int Double Char !Int {-# UNPACK #-} !Word8 String | Few | Other Float
+data Several = Several Int Double Char !Int {-# UNPACK #-} !Word8 String | Few | Other Float
   deriving (Show, Eq, Ord)
 
 data Letter = A | B | C | D | E | F | G | H | I | J
