@@ -35,6 +35,9 @@ apt-get update -qq -o APT::Update::Error-Mode=any && apt-get dist-upgrade -y -qq
 """
 INSTALL = "./setup tests && apt-get clean"
 
+# What installs, which may be beside the tests of another suite, leaves the processors to them.
+INSTALL_NICENESS = 10
+
 # After this time a mirror is taken not to answer, and a command to hang.
 MIRROR_SECONDS = 30
 INSTALL_SECONDS = 30 * 60
@@ -136,23 +139,24 @@ class Suite:
         self._steps = steps
         self._outcome = Outcome(name)
 
-    def _isolated(self, words, limit, outputs=()):
+    def _isolated(self, words, limit, outputs=(), niceness=INSTALL_NICENESS):
         """Runs a command with all that it starts in namespaces of its own: (status, lines of output).
 
         Nothing outlives it: neither a process nor a mount, even if this process is killed.
         """
         with open(self.log, "a", encoding="utf-8") as log:
-            return run(["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid",
-                        "--fork", "--kill-child", *words], [log, *outputs], limit)
+            return run(["nice", "-n", str(niceness), "setpriv", "--pdeathsig", "KILL", "unshare", "--mount",
+                        "--propagation", "private", "--pid", "--fork", "--kill-child", *words], [log, *outputs], limit)
 
-    def _enter(self, words, limit, outputs=()):
+    def _enter(self, words, limit, outputs=(), niceness=INSTALL_NICENESS):
         """Runs a command in the root, in the checkout: (status, lines of output)."""
         variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                      "LANG": "C.UTF-8", "TERM": "dumb", "DEBIAN_FRONTEND": "noninteractive",
                      "PYTHONDONTWRITEBYTECODE": "1", "SPLICEHOST_BUILD": BUILD}
         variables.update({name: os.environ[name] for name in PASSED_ON if name in os.environ})
         return self._isolated([FOLDER / "enter", self.root, CHECKOUT, "env", "-i",
-                               *(f"{name}={value}" for name, value in variables.items()), *words], limit, outputs)
+                               *(f"{name}={value}" for name, value in variables.items()), *words], limit, outputs,
+                              niceness)
 
     def install(self):
         """Makes the root if there is none, brings it up to date, and installs what ./setup says.
@@ -222,7 +226,7 @@ class Suite:
         started = time.monotonic()
         if not outcome.trouble:
             outcome.ghc = (self._enter(["ghc", "--numeric-version"], INSTALL_SECONDS)[1] or ["-"])[-1]
-            outcome.add_results(*self._enter(["./check", *self._steps], CHECK_SECONDS, [sys.stdout]))
+            outcome.add_results(*self._enter(["./check", *self._steps], CHECK_SECONDS, [sys.stdout], niceness=0))
         outcome.seconds = time.monotonic() - started
         self._lock.close()
         return outcome
