@@ -84,14 +84,19 @@ class NotInstalled(Exception):
     """A suite could not be made ready to run anything."""
 
 
-def run(words, outputs, limit, variables=None):
+def run(words, outputs, limit):
     """Runs a command: (status, lines of output). What it says is written to each of the outputs, too."""
     lines = []
     with subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, text=True, errors="replace",
-                          cwd=CHECKOUT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        timer = threading.Timer(limit, process.kill)
+                          cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        overdue = threading.Event()
+
+        def stop():
+            overdue.set()
+            process.kill()
+
+        timer = threading.Timer(limit, stop)
         timer.start()
-        started = time.monotonic()
         try:
             for line in process.stdout:
                 lines.append(line.rstrip("\n"))
@@ -100,7 +105,7 @@ def run(words, outputs, limit, variables=None):
                     stream.flush()
         finally:
             timer.cancel()
-    if time.monotonic() - started >= limit:
+    if overdue.is_set():
         lines.append(f"no end within {limit} s: {' '.join(map(str, words))}")
     return process.returncode, lines
 
