@@ -61,11 +61,11 @@ void startRts(int* argc, char*** argv, std::span<const ExportedSymbol> symbols) 
   RtsConfig config = defaultRtsConfig;
   config.rts_opts_enabled = RtsOptsAll;
   // -A: the splices of most modules then end before the first garbage collection, which looks at all the code that is
-  // loaded and writes to it, in a fork to pages that were shared: 2 ms over aeson's libraries. Of 16 MB on the RTS
-  // hands it out in pieces of 4 MB, so a small session has touched no more for it.
+  // loaded and writes to it, in a fork to pages that were shared: 2 ms over aeson's libraries. More than 4 MB would
+  // be memory that each further session has for itself.
   // -xm: objects lie one after another from there on, so that forks which load the same have it at the same
   // addresses; the kernel puts what is only asked to be below 2 GB (MAP_32BIT) at random places.
-  config.rts_opts = "-A16m -xm40000000";
+  config.rts_opts = "-A4m -xm40000000";
   // Interpreted code can refer to any top-level thunk of the program at any time.
   config.keep_cafs = 1;
   hs_init_ghc(argc, argv, config);
