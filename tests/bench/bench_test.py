@@ -26,13 +26,13 @@ TURNS = {"resolveObjs": [19000, 21000, 23000], "addLibrarySearchPath": [9000, 11
          "runTh": [900000]}
 
 
-def measurement(contender, wait_ms, wall_ms, way="vanilla", module="L", failure=""):
+def measurement(contender, wait_ms, wall_ms, way="vanilla", module="L", failure="", ghc="9.0.2"):
     metered = [{"wait_ns": wait_ms * 1e6 + spread, "turns": 215, "bytes_to_interpreter": 15820,
                 "bytes_from_interpreter": 7229, "median_turn_ns": 27000, "turns_ns": TURNS,
                 "pipe_ns": 12000, "pipe_one_cpu_ns": 4000}
                for spread in (-1e6, 0, 9e6)] if wait_ms is not None else []
     walls = [wall_ms / 1e3] * 3 if wall_ms is not None else []
-    return Measurement("9.0.2", way, module, contender, walls, metered, failure)
+    return Measurement(ghc, way, module, contender, walls, metered, failure)
 
 
 class BarsTest(unittest.TestCase):
@@ -52,6 +52,14 @@ class BarsTest(unittest.TestCase):
         verdicts = judge([measurement(PEER, 10, 100, module="T"),
                           measurement(OURS_COLD, 90, 101, module="T")])
         self.assertEqual([v.met for v in verdicts], [False])
+
+    def test_a_ghc_whose_own_interpreter_is_slow_has_stricter_ones(self):
+        verdicts = judge([measurement(PEER, 1000, 2000, module="T", ghc="9.10.3"),
+                          measurement(OURS_COLD, 101, 1000, module="T", ghc="9.10.3"),
+                          measurement(PEER, 1000, 2000, ghc="9.10.3"),
+                          measurement(OURS_WARM, 11, 1000, ghc="9.10.3")])
+        self.assertEqual([(v.limit, v.met) for v in verdicts if "wait" in v.what],
+                         [(0.1, False), (0.01, False)])
 
     def test_a_failure_of_ours_misses_the_bars(self):
         failed = measurement(OURS_COLD, None, None, failure="boom")

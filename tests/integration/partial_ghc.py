@@ -7,6 +7,7 @@ packages that come with GHC.
 import fnmatch
 import os
 import pathlib
+import re
 import subprocess
 
 from support import GHC
@@ -28,15 +29,20 @@ def make(folder, without=(), bring_libffi=False):
     real = pathlib.Path(_ask("--print-libdir")).resolve()
     folder = pathlib.Path(folder)
     libdir = folder / "lib"
+    program = folder / "bin" / "ghc"
     _link_tree(real, libdir, without)
     _copy_packages(real, libdir)
     if bring_libffi:
         _bring_libffi(libdir)
-    subprocess.run([libdir / "bin" / "ghc-pkg", "--global-package-db", libdir / "package.conf.d",
+    # GHCs since 9.4 have their programs beside their libraries' folder.
+    programs = real / "bin"
+    if not (programs / "ghc").exists():
+        programs = real.parent / "bin"
+        _link_tree(programs, program.parent, (*without, "ghc"))
+    program.parent.mkdir(exist_ok=True)
+    subprocess.run([programs / "ghc-pkg", "--global-package-db", libdir / "package.conf.d",
                     "--no-user-package-db", "recache"], check=True, capture_output=True)
-    program = folder / "bin" / "ghc"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\nexec {real}/bin/ghc -B{libdir} "$@"\n')
+    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\nexec {programs}/ghc -B{libdir} "$@"\n')
     program.chmod(0o755)
     return program
 
@@ -64,11 +70,11 @@ def _link_tree(real, copy, without):
         for name in files:
             if not any(fnmatch.fnmatch(name, pattern) for pattern in without):
                 (here / name).symlink_to(pathlib.Path(path) / name)
-    # Debian's is a link, which is not walked.
-    (copy / "package.conf.d").mkdir(exist_ok=True)
 
 
 def _copy_packages(real, copy):
+    # Debian's is a link, which is not walked.
+    (copy / "package.conf.d").mkdir(exist_ok=True)
     for conf in (real / "package.conf.d").glob("*.conf"):
         text = conf.read_text(encoding="utf-8")
         if f"{real}/" in text:
@@ -77,9 +83,11 @@ def _copy_packages(real, copy):
 
 def _bring_libffi(libdir):
     library = subprocess.run(["g++", "-print-file-name=libffi.a"], check=True, capture_output=True, text=True)
+    folder = next(libdir.rglob("libHSrts*.a")).parent
     for name in ("libCffi.a", "libCffi_p.a"):
-        (libdir / "rts" / name).symlink_to(library.stdout.strip())
-    conf = libdir / "package.conf.d" / "rts.conf"
-    text = conf.read_text()
-    assert "HSrts" in text and " ffi" in text, text
-    conf.write_text(text.replace("HSrts", "HSrts Cffi").replace(" ffi", ""))
+        (folder / name).symlink_to(library.stdout.strip())
+    [conf] = (libdir / "package.conf.d").glob("rts*.conf")
+    text, changes = re.subn(r"\b(HSrts\S*)", r"\1 Cffi", conf.read_text())
+    text, more_changes = re.subn(r"( ffi)\b", "", text)
+    assert (changes, more_changes) == (1, 1), text
+    conf.write_text(text)

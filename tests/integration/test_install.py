@@ -74,45 +74,6 @@ class Installed(InstallTest):
         return [path for path in self.prefix.rglob("*") if path.is_file()]
 
 
-class AnotherGhc(InstallTest):
-    """A GHC that has only the vanilla way, and its own libffi."""
-
-    def setUp(self):
-        super().setUp()
-        self.ghc = partial_ghc.make(self.workspace.root / "ghc", bring_libffi=True,
-                                    without=partial_ghc.PROFILING_FILES + partial_ghc.DYNAMIC_FILES)
-        self.out = self.workspace.root / "out"
-
-    def test_gets_interpreters_for_the_ways_it_has(self):
-        done = self.build("--ghc", self.ghc, "--out", self.out)
-        self.assertEqual(done.status, 0, done)
-        self.assertRegex(done.stderr, r"lacks \S+/Prelude.p_hi: the profiled way is left out")
-        self.assertRegex(done.stderr, r"lacks \S+/Prelude.dyn_hi: the dynamic way is left out")
-        entries = [line.split() for line in (self.out / "manifest").read_text().splitlines()]
-        self.assertEqual({name for name, _ in entries}, {"ghc-version", "vanilla", "vanilla-library"})
-        # GHC is not to look for these.
-        libraries = {value for name, value in entries if name == "vanilla-library"}
-        self.assertLessEqual({"libc.so", "libm.so", "libgmp.so"}, libraries)
-        self.assert_compiles_splice(self.ghc, self.out / "iserv", WAYS[0])
-        prof = self.workspace.run(self.out / "iserv-prof", "0", "0")
-        self.assertEqual(prof.status, 1, prof)
-        self.assertIn("there is no interpreter of the profiled way", prof.stderr)
-        self.assert_second_build_does_nothing()
-
-    def assert_second_build_does_nothing(self):
-        """Also after sources were touched: their content counts."""
-        built = (self.out / "interpreter").stat()
-        asked = partial_ghc.calls(self.ghc)
-        self.assertEqual(self.build("--ghc", self.ghc, "--out", self.out).status, 0)
-        # build-ghc asks for the version and the library folder; build-interpreter for nothing.
-        self.assertEqual(partial_ghc.calls(self.ghc) - asked, 2)
-        for source in (self.root / "sources" / "iserv").iterdir():
-            os.utime(source)
-        self.assertEqual(self.build("--ghc", self.ghc, "--out", self.out).status, 0)
-        again = (self.out / "interpreter").stat()
-        self.assertEqual((built.st_ino, built.st_mtime_ns), (again.st_ino, again.st_mtime_ns))
-
-
 class AddedGhc(InstallTest):
     """`iservctl add-ghc`, in a prefix that has interpreters for none."""
 
@@ -130,21 +91,45 @@ class AddedGhc(InstallTest):
                 if path.is_file() and self.root / NAME not in path.parents}
 
     def test_in_the_ways_that_it_has(self):
+        """A GHC that has only the vanilla way, and its own libffi."""
         folder = self.workspace.cwd / "ghc"
-        partial_ghc.make(folder, without=partial_ghc.PROFILING_FILES)
+        ghc = partial_ghc.make(folder, bring_libffi=True,
+                               without=partial_ghc.PROFILING_FILES + partial_ghc.DYNAMIC_FILES)
         before = self.state()
         # As a relative path, too.
         done = self.add("ghc/bin/ghc")
         self.assertEqual(done.status, 0, done)
         self.assertRegex(done.stderr, r"lacks \S+/Prelude.p_hi: the profiled way is left out; to get it: install")
-        self.assertIn(f"GHC {NAME[4:]} has its interpreters: -fexternal-interpreter -pgmi {self.root}/{NAME}/iserv\n",
-                      done.stdout)
+        self.assertRegex(done.stderr, r"lacks \S+/Prelude.dyn_hi: the dynamic way is left out")
+        out = self.root / NAME
+        self.assertIn(f"GHC {NAME[4:]} has its interpreters: -fexternal-interpreter -pgmi {out}/iserv\n", done.stdout)
         self.assertEqual(self.state(), before, "something else was changed")
-        flags = self.workspace.run(self.prefix / "bin" / "iservctl", "flags", "--ghc", folder / "bin" / "ghc")
-        self.assertEqual(flags.stdout, f"-fexternal-interpreter -pgmi {self.root}/{NAME}/iserv\n", flags)
-        for way in WAYS:
-            if way.name != "profiling":
-                self.assert_compiles_splice(folder / "bin" / "ghc", self.root / NAME / "iserv", way)
+        entries = [line.split() for line in (out / "manifest").read_text().splitlines()]
+        self.assertEqual({name for name, _ in entries}, {"ghc-version", "vanilla", "vanilla-library"})
+        # GHC is not to look for these.
+        libraries = {value for name, value in entries if name == "vanilla-library"}
+        self.assertLessEqual({"libc.so", "libm.so", "libgmp.so"}, libraries)
+        flags = self.workspace.run(self.prefix / "bin" / "iservctl", "flags", "--ghc", ghc)
+        self.assertEqual(flags.stdout, f"-fexternal-interpreter -pgmi {out}/iserv\n", flags)
+        self.assert_compiles_splice(ghc, out / "iserv", WAYS[0])
+        prof = self.workspace.run(out / "iserv-prof", "0", "0")
+        self.assertEqual(prof.status, 1, prof)
+        self.assertIn("there is no interpreter of the profiled way", prof.stderr)
+        self.assert_second_build_does_nothing(ghc)
+
+    def assert_second_build_does_nothing(self, ghc):
+        """Also after sources were touched: their content counts."""
+        interpreter = self.root / NAME / "interpreter"
+        built = interpreter.stat()
+        asked = partial_ghc.calls(ghc)
+        self.assertEqual(self.build("--ghc", ghc).status, 0)
+        # build-ghc asks for the version and the library folder; build-interpreter for nothing.
+        self.assertEqual(partial_ghc.calls(ghc) - asked, 2)
+        for source in (self.root / "sources" / "iserv").iterdir():
+            os.utime(source)
+        self.assertEqual(self.build("--ghc", ghc).status, 0)
+        again = interpreter.stat()
+        self.assertEqual((built.st_ino, built.st_mtime_ns), (again.st_ino, again.st_mtime_ns))
 
     def test_of_a_version_without_a_wire_table(self):
         done = self.add(partial_ghc.stranger(self.workspace.root / "ghc", "9.2.8"))

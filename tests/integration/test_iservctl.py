@@ -98,19 +98,28 @@ class Doctor(IservctlTest):
     def states(ghc, interpreter):
         return {way["way"]: way[interpreter]["state"] for way in ghc["ways"]}
 
+    def own_state(self):
+        """How GHC's own interpreter does: some of Debian's GHCs have it where they do not look for it."""
+        libdir = self.workspace.run(GHC, "--print-libdir").stdout.strip()
+        return "works" if (pathlib.Path(libdir) / "bin" / "ghc-iserv").exists() else "fails"
+
     def test_of_a_ghc_that_has_all(self):
         status, [ghc], table = self.doctor(shutil.which(GHC))
-        works = {"vanilla": "works", "profiled": "works", "dynamic": "works"}
-        self.assertEqual((self.states(ghc, "own"), self.states(ghc, "splicehost")), (works, works), ghc)
+        ways = ("vanilla", "profiled", "dynamic")
+        own = self.own_state()
+        self.assertEqual(self.states(ghc, "own"), dict.fromkeys(ways, own), ghc)
+        self.assertEqual(self.states(ghc, "splicehost"), dict.fromkeys(ways, "works"), ghc)
         self.assertTrue(ghc["works"])
         self.assertEqual(status, 0)
-        self.assertIn("  vanilla    installed   works                   works\n", table)
+        self.assertIn(f"  vanilla    installed   {own}                   works\n", table)
         self.assertLessEqual(max(map(len, table.splitlines())), 100, table)
 
     def test_of_a_ghc_without_profiling(self):
         status, [ghc], table = self.doctor(self.partial(without=partial_ghc.PROFILING_FILES))
-        expected = {"vanilla": "works", "profiled": "not-tried", "dynamic": "works"}
-        self.assertEqual((self.states(ghc, "own"), self.states(ghc, "splicehost")), (expected, expected), ghc)
+        own = self.own_state()
+        self.assertEqual(self.states(ghc, "own"), {"vanilla": own, "profiled": "not-tried", "dynamic": own}, ghc)
+        self.assertEqual(self.states(ghc, "splicehost"),
+                         {"vanilla": "works", "profiled": "not-tried", "dynamic": "works"}, ghc)
         self.assertEqual(status, 0)
         self.assertRegex(table, r"The profiled way lacks \S+/Prelude.p_hi\n  To install it:  install the profiled")
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import fcntl
 import functools
 import json
 import os
@@ -299,7 +300,23 @@ class SharingTest(IntegrationTest):
     # --- compiling
 
     def make_package(self, way, value=OLD, name="package", whole=False):
-        return Package(self.workspace, way, self.workspace.root / name, value, whole).build()
+        folder = self.workspace.root / name
+        made = os.environ.get("SPLICEHOST_MADE_PACKAGES")
+        if not made:
+            return Package(self.workspace, way, folder, value, whole).build()
+        return self._made_package(pathlib.Path(made), way, value, whole).copy_to(folder)
+
+    def _made_package(self, made, way, value, whole):
+        """The package in the folder of those that tests have made for each other; it is made if it is not there."""
+        folder = made / f"{way.name}-{value}-{'whole' if whole else 'parts'}"
+        with open(f"{folder}.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                unfinished = pathlib.Path(f"{folder}.new")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                Package(self.workspace, way, unfinished, value, whole).build()
+                unfinished.rename(folder)
+        return Package(self.workspace, way, folder, value, whole)
 
     def copy_source(self, name):
         shutil.copy(MODULES / "sharing" / name, self.workspace.cwd)

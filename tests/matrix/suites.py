@@ -1,17 +1,19 @@
-"""Debian suites as folders to run this checkout in: making them, entering them, and what came out."""
+"""Where ./check runs: on this machine, and on Debian suites, each a folder; and what came out."""
 
-import contextlib
 import dataclasses
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parents[1]
+FOLDER = Path(__file__).resolve().parent
+CHECKOUT = FOLDER.parents[1]
 
 # In the root; it is kept for the next time, as the root is.
 BUILD = "/splicehost/build"
@@ -26,8 +28,17 @@ chmod 755 /usr/sbin/policy-rc.d
 echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/unsafe-io
 echo 'Acquire::Languages "none";' > /etc/apt/apt.conf.d/languages
 """
-UPDATE = "apt-get update -qq && apt-get dist-upgrade -y -qq"
+# What the mirror does not have is a failure, not a warning: else an old root would pass for today's suite.
+UPDATE = """
+echo "deb $0 $1 main" > /etc/apt/sources.list
+apt-get update -qq -o APT::Update::Error-Mode=any && apt-get dist-upgrade -y -qq
+"""
 INSTALL = "./setup tests && apt-get clean"
+
+# After this time a mirror is taken not to answer, and a command to hang.
+MIRROR_SECONDS = 30
+INSTALL_SECONDS = 30 * 60
+CHECK_SECONDS = 3 * 60 * 60
 
 CLOSING_LINE = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
 
@@ -42,6 +53,7 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
     trouble: str = ""
+    installing: float = 0
     seconds: float = 0
 
     def fail(self, trouble):
@@ -49,69 +61,154 @@ class Outcome:
         self.failed += 1
         self.trouble = trouble
 
+    def add_results(self, status, lines):
+        """Adds what ./check said last. If it did not come to its end, that is a failure."""
+        found = CLOSING_LINE.fullmatch(lines[-1]) if lines else None
+        if not found:
+            self.fail(f"./check ended with status {status} before it had counted its tests")
+            return
+        passed, failed, skipped = (int(text or 0) for text in found.groups())
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+        if status != 0 and failed == 0:
+            self.fail(f"./check ended with status {status}, but named no failure")
+        if passed == 0 and failed == 0:
+            self.fail("no test passed")
+
 
 class NotInstalled(Exception):
     """A suite could not be made ready to run anything."""
 
 
-class Host:
-    """Runs commands, and keeps what they say in a log."""
+def run(words, outputs, limit, variables=None):
+    """Runs a command: (status, lines of output). What it says is written to each of the outputs, too."""
+    lines = []
+    with subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, text=True, errors="replace",
+                          cwd=CHECKOUT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        timer = threading.Timer(limit, process.kill)
+        timer.start()
+        started = time.monotonic()
+        try:
+            for line in process.stdout:
+                lines.append(line.rstrip("\n"))
+                for stream in outputs:
+                    stream.write(line)
+                    stream.flush()
+        finally:
+            timer.cancel()
+    if time.monotonic() - started >= limit:
+        lines.append(f"no end within {limit} s: {' '.join(map(str, words))}")
+    return process.returncode, lines
 
-    def __init__(self, log):
-        self._log = log
 
-    def run(self, words):
+class Machine:
+    """This machine as it is."""
+
+    name = "here"
+
+    def __init__(self, steps):
+        self._steps = steps
+
+    def install(self):
+        """./check does it."""
+
+    def check(self):
+        outcome = Outcome(self.name)
+        started = time.monotonic()
+        result = run(["./check", *self._steps], [sys.stdout], CHECK_SECONDS)
+        if shutil.which("ghc"):
+            outcome.ghc = run(["ghc", "--numeric-version"], [], INSTALL_SECONDS)[1][-1]
+        outcome.add_results(*result)
+        outcome.seconds = time.monotonic() - started
+        return outcome
+
+
+class Suite:
+    """One Debian suite, and the folder that has its root. What is said there is in a log beside it."""
+
+    def __init__(self, name, roots, mirror, update, steps):
+        self.name = name
+        self.root = Path(roots) / name
+        self.log = Path(roots) / f"{name}.log"
+        self._mirror = mirror.rstrip("/")
+        self._update = update
+        self._steps = steps
+        self._outcome = Outcome(name)
+
+    def _isolated(self, words, limit, outputs=()):
         """Runs a command with all that it starts in namespaces of its own: (status, lines of output).
 
         Nothing outlives it: neither a process nor a mount, even if this process is killed.
         """
-        isolated = ["setpriv", "--pdeathsig", "KILL",
-                    "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", *words]
-        lines = []
-        with subprocess.Popen([str(word) for word in isolated], stdin=subprocess.DEVNULL, text=True,
-                              errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-            try:
-                for line in process.stdout:
-                    lines.append(line.rstrip("\n"))
-                    for stream in (self._log, sys.stdout):
-                        stream.write(line)
-                        stream.flush()
-            except BaseException:
-                process.kill()
-                raise
-        return process.returncode, lines
+        with open(self.log, "a", encoding="utf-8") as log:
+            return run(["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid",
+                        "--fork", "--kill-child", *words], [log, *outputs], limit)
 
-
-class Suite:
-    """One Debian suite, and the folder that has its root."""
-
-    def __init__(self, name, roots, mirror, host):
-        self.name = name
-        self.root = Path(roots) / name
-        self._mirror = mirror
-        self._host = host
-
-    def enter(self, *words):
+    def _enter(self, words, limit, outputs=()):
         """Runs a command in the root, in the checkout: (status, lines of output)."""
         variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                      "LANG": "C.UTF-8", "TERM": "dumb", "DEBIAN_FRONTEND": "noninteractive",
                      "PYTHONDONTWRITEBYTECODE": "1", "SPLICEHOST_BUILD": BUILD}
         variables.update({name: os.environ[name] for name in PASSED_ON if name in os.environ})
-        return self._host.run([HERE / "enter", self.root, CHECKOUT, "env", "-i",
-                               *(f"{name}={value}" for name, value in variables.items()), *words])
+        return self._isolated([FOLDER / "enter", self.root, CHECKOUT, "env", "-i",
+                               *(f"{name}={value}" for name, value in variables.items()), *words], limit, outputs)
 
-    def install(self, update):
-        """Makes the root if there is none, brings it up to date, and installs what ./setup says."""
-        if not self.root.exists():
-            unfinished = self.root.with_name(self.root.name + ".new")
-            self._require("debootstrap", self._host.run(
-                ["sh", "-c", 'rm -rf "$1" && exec debootstrap --variant=minbase --include=ca-certificates "$0" "$1" "$2"',
-                 self.name, unfinished, self._mirror]))
+    def install(self):
+        """Makes the root if there is none, brings it up to date, and installs what ./setup says.
+
+        What fails is reported by `check`. From here until then no other run works in this root.
+        """
+        started = time.monotonic()
+        self._lock = open(self.log.with_suffix(".lock"), "w", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"---- {self.name}: waiting for another run, which holds {self._lock.name}", flush=True)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.log.write_text("", encoding="utf-8")
+        print(f"---- {self.name}: being installed in {self.root}, see {self.log}", flush=True)
+        try:
+            self._install()
+        except NotInstalled as error:
+            self._outcome.fail(f"NOT INSTALLED: {error}")
+            with open(self.log, "a", encoding="utf-8") as log:
+                log.write(f"{self._outcome.trouble}\n")
+        self._outcome.installing = time.monotonic() - started
+        state = self._outcome.trouble or f"installed after {self._outcome.installing:.0f} s"
+        print(f"---- {self.name}: {state}", flush=True)
+
+    def _install(self):
+        is_new = not self.root.exists()
+        if is_new or self._update:
+            self._require_mirror()
+        if is_new:
+            self._make()
+        if is_new or self._update:
+            self._require("apt-get", self._enter(["sh", "-c", UPDATE, self._mirror, self.name], INSTALL_SECONDS))
+        self._require("./setup", self._enter(["sh", "-c", INSTALL], INSTALL_SECONDS))
+
+    def _require_mirror(self):
+        """Asked first, since debootstrap would wait for a mirror that does not answer for a long time."""
+        url = f"{self._mirror}/dists/{self.name}/InRelease"
+        try:
+            with urllib.request.urlopen(url, timeout=MIRROR_SECONDS) as answer:
+                answer.read()
+        except (OSError, ValueError) as error:
+            # An HTTPError is an OSError, too, and says which status.
+            raise NotInstalled(f"{url}: {getattr(error, 'reason', error)}") from error
+
+    def _make(self):
+        unfinished = self.root.with_name(self.root.name + ".new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        try:
+            self._require("debootstrap", self._isolated(
+                ["debootstrap", "--variant=minbase", "--include=ca-certificates", self.name, unfinished, self._mirror],
+                INSTALL_SECONDS))
             unfinished.rename(self.root)
-            self._require("preparing the root", self.enter("sh", "-c", PREPARE))
-        if update:
-            self._require("apt-get", self.enter("sh", "-c", UPDATE))
-        self._require("./setup", self.enter("sh", "-c", INSTALL))
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self._require("preparing the root", self._enter(["sh", "-c", PREPARE], INSTALL_SECONDS))
 
     def _require(self, what, result):
         status, lines = result
@@ -119,57 +216,26 @@ class Suite:
             said = [line for line in lines if line.strip()]
             raise NotInstalled(f"{what} failed: {said[-1] if said else f'exit status {status}'}")
 
-    def check(self, steps, update=True):
-        """Installs the suite and runs ./check there."""
-        outcome = Outcome(self.name)
+    def check(self):
+        """Runs ./check in the root, after `install`."""
+        outcome = self._outcome
         started = time.monotonic()
-        try:
-            self.install(update)
-        except NotInstalled as error:
-            outcome.fail(f"NOT INSTALLED: {error}")
-        else:
-            outcome.ghc = (self.enter("ghc", "--numeric-version")[1] or ["-"])[-1]
-            add_results(outcome, *self.enter("./check", *steps))
+        if not outcome.trouble:
+            outcome.ghc = (self._enter(["ghc", "--numeric-version"], INSTALL_SECONDS)[1] or ["-"])[-1]
+            outcome.add_results(*self._enter(["./check", *self._steps], CHECK_SECONDS, [sys.stdout]))
         outcome.seconds = time.monotonic() - started
+        self._lock.close()
         return outcome
-
-
-def add_results(outcome, status, lines):
-    """Adds what ./check said last. If it did not come to its end, that is a failure."""
-    found = CLOSING_LINE.fullmatch(lines[-1]) if lines else None
-    if not found:
-        outcome.fail(f"./check ended with status {status} before it had counted its tests")
-        return
-    passed, failed, skipped = (int(text or 0) for text in found.groups())
-    outcome.passed += passed
-    outcome.failed += failed
-    outcome.skipped += skipped
-    if status != 0 and failed == 0:
-        outcome.fail(f"./check ended with status {status}, but named no failure")
-    if passed == 0 and failed == 0:
-        outcome.fail("no test passed")
-
-
-@contextlib.contextmanager
-def lock(path):
-    """One run at a time works in a root."""
-    with open(path, "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"Waiting for another run, which holds {path}", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def summary(outcomes):
     """A line for each suite, and the closing line."""
-    rows = [("suite", "GHC", "passed", "failed", "skipped", "minutes", "")]
-    rows += [(o.suite, o.ghc, str(o.passed), str(o.failed), str(o.skipped), f"{o.seconds / 60:.0f}", o.trouble)
-             for o in outcomes]
-    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    rows = [("suite", "GHC", "passed", "failed", "skipped", "installing", "minutes", "")]
+    rows += [(o.suite, o.ghc, str(o.passed), str(o.failed), str(o.skipped), f"{o.installing / 60:.1f}",
+              f"{o.seconds / 60:.1f}", o.trouble) for o in outcomes]
+    widths = [max(len(row[i]) for row in rows) for i in range(7)]
     lines = ["  ".join([*(cell.ljust(width) if i < 2 else cell.rjust(width)
-                          for i, (cell, width) in enumerate(zip(row, widths))), row[6]]).rstrip()
+                          for i, (cell, width) in enumerate(zip(row, widths))), row[7]]).rstrip()
              for row in rows]
     skipped = sum(o.skipped for o in outcomes)
     lines += ["", f"{sum(o.passed for o in outcomes)} passed, {sum(o.failed for o in outcomes)} failed"

@@ -18,8 +18,7 @@ deriveSing enum = do
           [valD (varP 'sing) (normalB (conE singledName)) []]
       from (name, singledName) = clause [conP singledName []] (normalB (conE name)) []
       to (name, singledName) = clause [conP name []] (normalB [|SomeSing $(conE singledName)|]) []
-  a <- newName "a"
-  family <- dataD (pure []) singled [KindedTV a () (ConT enum)] Nothing (map con names) []
+  family <- dataD (pure []) singled [] (Just (AppT (AppT ArrowT (ConT enum)) StarT)) (map con names) []
   instances <- mapM singI names
   instanceOfSing <- pure (TySynInstD (TySynEqn Nothing (AppKindT (ConT ''Sing) (ConT enum)) (ConT singled)))
   kind <-
