@@ -44,7 +44,7 @@ CANDIDATES = 3  # of a package; the further ones would not compile either
 MODULES_TO_BROWSE = 6  # of a package, the ones with the shortest names: they are for users
 
 # GHC reads hundreds of interfaces, and would mostly collect garbage.
-SPACE = ("+RTS", "-A256m", "-RTS")
+SPACE = ("+RTS", "-A64m", "-RTS")
 
 LIBRARY_NAMES = {"vanilla": "lib{}.a", "profiling": "lib{}_p.a", "dynamic": "lib{}-ghc{ghc}.so"}
 
@@ -302,6 +302,7 @@ def header(name, probes):
     imports = [f'import qualified "{probe.package.name}" {probe.module} as P{number}'
                for number, probe in enumerate(probes)]
     return ["{-# LANGUAGE PackageImports, TemplateHaskell, TypeApplications #-}",
+            "{-# OPTIONS_GHC -w #-}",
             f"module {name} where",
             "",
             "import Control.Exception (SomeException, evaluate, try)",

@@ -92,7 +92,7 @@ def steps_of(ghc, ways, sizes, folder):
 
 
 def compile_once(step, contender, result, meter=None):
-    """One `ghc -c` whose splice does not wait for anything; returns its wall time."""
+    """One `ghc -c` whose splice does not wait for anything."""
     with tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory:
         folder = Path(directory)
         (folder / RELEASE).touch()
@@ -101,7 +101,6 @@ def compile_once(step, contender, result, meter=None):
             result.failure = first_line(finished.output)
         elif (count := packages_evaluated(folder)) != step.packages:
             result.failure = f"code of {count} packages was run"
-        return finished.wall
 
 
 def packages_evaluated(folder):
@@ -110,50 +109,59 @@ def packages_evaluated(folder):
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def measure_waits(step, contender, result, meter_program, runs, settle):
-    """Compiles until what is shared is there, and then with the meter in between."""
-    for _ in range(COMPILES_BEFORE_WARM if contender.shares else 1):
-        wall = compile_once(step, contender, result)
-        settle()
-    with tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory:
-        meter = Meter(meter_program, Path(directory), step.ghc)
-        while not result.failure and len(result.waits) < (runs if wall < SLOW else 1):
-            compile_once(step, contender, result, meter)
-            settle()
-            result.waits.append(meter.take_result()["wait_ns"] / 1e9)
-
-
-def measure_memory_of(step, contender, result, settle):
-    """What is resident when a splice has evaluated everything and still runs."""
+def measure_memory_of(step, contender, result, broker):
+    """What is resident when a splice has evaluated everything and still runs; the seconds that it took."""
     before = total_memory(contender)
     with ThreadPoolExecutor(1) as pool:
         held = HeldCompile(step.ghc, step.way, step.source, contender, pool, PATIENCE)
-        settle()
+        broker.settle()  # and no orphans: GHC is none
         result.total = total_memory(contender)
         result.session = result.total - before
         result.peak = max((peak_resident_bytes(pid) for pid in descendants(os.getpid())
                            if contender.owns(program_of(pid))), default=0)
-        if held.release().status != 0 or not held.holds:
+        finished = held.release()
+        if finished.status != 0:
+            result.failure = first_line(finished.output)
+        elif not held.holds:
             result.failure = "the splice did not come to its end"
+        return finished.wall
+
+
+def measure_waits(step, contender, result, meter_program, runs, settle):
+    with tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory:
+        meter = Meter(meter_program, Path(directory), step.ghc)
+        while not result.failure and len(result.waits) < runs:
+            compile_once(step, contender, result, meter)
+            settle()
+            if not result.failure:
+                result.waits.append(meter.take_result()["wait_ns"] / 1e9)
+
+
+def measure_contender(step, contender, result, meter_program, runs, broker, orphans):
+    """Memory first: that brings everything into the page cache, too."""
+    def settle():
+        orphans.settle()
+        broker.settle()
+
+    for _ in range(COMPILES_BEFORE_WARM if contender.shares else 0):
+        compile_once(step, contender, result)
+        settle()
+    if not result.failure:
+        wall = measure_memory_of(step, contender, result, broker)
+        settle()
+        measure_waits(step, contender, result, meter_program, runs if wall < SLOW else 1, settle)
 
 
 def measure_step(step, ours, meter_program, runs, orphans, progress):
     """All contenders with one size in one way."""
     results = []
     with Broker(ours, orphans) as broker:
-        def settle():
-            orphans.settle()
-            broker.settle()
-
         for contender in contenders_for(step.ghc, step.way, ours, broker, CONTENDERS):
             result = step.result(contender)
             progress.step(f"{step.source.stem}, {step.way}: {contender.name}")
-            measure_waits(step, contender, result, meter_program, runs, settle)
+            measure_contender(step, contender, result, meter_program, runs, broker, orphans)
             if contender.shares and not broker.runs():
                 result.failure = result.failure or NOTHING_SHARED
-            if not result.failure:
-                measure_memory_of(step, contender, result, broker.settle)
-                settle()
             results.append(result)
     waits = ", ".join(f"{r.contender} {r.failure or f'{r.wait:.2f} s, {r.total / 1e6:.0f} MB'}"
                       for r in results)
