@@ -302,7 +302,7 @@ Status RemoteInterpreter::sendContent(schema::Wanted::Reader wanted) {
     part.setSha256(sha256);
     part.setData({reinterpret_cast<const capnp::byte*>(piece.data()), piece.size()});
     part.setLast(last);
-    connection = channel_->send(builder);
+    connection = channel_->send(builder, true, Channel::Kind::kContent);
     return connection;
   });
   if (!connection) return lost(connection.error().message);
