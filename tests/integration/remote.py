@@ -8,6 +8,7 @@ import fcntl
 import os
 import pathlib
 import shlex
+import shutil
 import socket
 import subprocess
 import threading
@@ -54,13 +55,27 @@ class Machine:
             "set -e\n"
             f"mount -t proc proc {self.root}/proc\n"
             f"mount --bind /dev/null {self.root}/dev/null\n"
-            f"mount --bind {target_folder()} {self.root}/target\n"
+            f"if [ ! -e {self.root}/target/splicehost-target ]; then\n"
+            f"  mount --bind {target_folder()} {self.root}/target\n"
+            "fi\n"
             f"{size}"
             f"cd /\n"
             f"exec chroot {self.root} /target/splicehost-target \"$@\"' sh --cache /cache/splicehost \"$@\"\n",
             encoding="utf-8")
         self._enter.chmod(0o755)
         self._listener = None
+
+    def own_target(self):
+        """Gives it a folder of its own, in place of the one that all have; the folder."""
+        shutil.rmtree(self.root / "target")
+        shutil.copytree(target_folder(), self.root / "target", symlinks=True, copy_function=os.link)
+        return self.root / "target"
+
+    def bring(self, *files):
+        """Copies files to its folder /keys."""
+        (self.root / "keys").mkdir(exist_ok=True)
+        for file in files:
+            shutil.copy2(file, self.root / "keys")
 
     def command(self, *options):
         """The command whose standard input and output lead to it."""
@@ -198,3 +213,19 @@ class Proxy:
                 end.close()
             except OSError:
                 pass
+
+
+def free_port():
+    """A TCP port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_certificate(folder, name, address="127.0.0.1"):
+    """A certificate that stands for itself, and its key: (certificate, key)."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=target", "-addext", f"subjectAltName=IP:{address}",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
