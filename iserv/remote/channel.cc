@@ -101,6 +101,19 @@ Status Channel::flush() {
   return Done{};
 }
 
+void Channel::end(Milliseconds patience) {
+  stream_->endWriting();
+  auto end = Clock::now() + patience;
+  while (!ended_) {
+    auto left = std::chrono::duration_cast<Milliseconds>(end - Clock::now());
+    pollfd wait = {stream_->readFd(), POLLIN, 0};
+    if (left.count() <= 0 || (!stream_->buffered() && poll(&wait, 1, static_cast<int>(left.count())) == 0)) return;
+    incoming_.clear();
+    begin_ = 0;
+    if (!takeIn()) return;
+  }
+}
+
 Status Channel::takeIn() {
   if (begin_ > 0 && begin_ == incoming_.size()) {
     incoming_.clear();

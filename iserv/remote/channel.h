@@ -43,6 +43,10 @@ class Channel {
   Status send(capnp::MessageBuilder& message, bool flush = true, Kind kind = Kind::kDialogue);
   Status flush();
 
+  // Says that nothing more will be sent, and waits, so long at the most, until the other side says so, too: what was sent
+  // could be lost to it if this side hung up on something that it has not read.
+  void end(Milliseconds patience);
+
   // Takes in what has arrived, without waiting.
   Status takeIn();
   // A message that has been taken in whole, if there is one; valid until the next call. Fails if the stream is

@@ -9,9 +9,11 @@ import subprocess
 import time
 import unittest
 
+import wire
+from pipes import Driven
 from projects import PROJECTS
 from remote import Machine, Proxy, free_port, make_certificate, target_folder
-from support import GHC, OURS, VANILLA, WAYS, DYNAMIC, IntegrationTest, expand, external, for_each, peer
+from support import GHC, OURS, VANILLA, WAYS, DYNAMIC, IntegrationTest, expand, external, for_each, ghc_version, peer
 
 REMOTE_PROJECTS = [project for project in PROJECTS
                    if project.name in ("plain", "literals", "lens", "aeson", "embed", "annotations", "reify", "quoter",
@@ -542,14 +544,49 @@ n = $(runIO (putStrLn "out" >> hPutStrLn stderr "err") >> reportWarning "warned"
 class Libraries(RemoteTest):
     """Libraries that are not simply files."""
 
+    def load(self, *requests):
+        """What an interpreter on a machine answers to requests after which it looks up `checksum`."""
+        self.workspace.write("checksum.c", "int checksum(void) { return 42; }\n")
+        self.assertEqual(self.workspace.run("gcc", "-c", "-fPIC", "checksum.c").status, 0)
+        self.assertEqual(self.workspace.run("ar", "rcsT", "libthin.a", "checksum.o").status, 0)
+        self.assertEqual(self.workspace.run("gcc", "-shared", "-Wl,-soname,libreal.so.1", "-o", "libreal.so.1",
+                                            "checksum.o").status, 0)
+        self.workspace.write("libscript.so", "/* GNU ld script */\nINPUT ( libreal.so.1 AS_NEEDED ( libnone.so ) )\n")
+        driven = Driven(self.workspace, OURS, "--via", self.machine().command())
+        driven.send(b"".join((wire.INIT_LINKER, *requests, wire.RESOLVE_OBJS, wire.lookup_symbol("checksum"),
+                              wire.SHUTDOWN)))
+        done = driven.wait_for_end(20)
+        return driven.answers, done
+
     def test_a_thin_archive(self):
-        self.workspace.copy_modules("cbits")
-        self.assertEqual(self.workspace.run(GHC, "-c", "-fPIC", "cbits/checksum.c").status, 0)
-        self.assertEqual(self.workspace.run("ar", "rcsT", "libchecksum.a", "cbits/checksum.o").status, 0)
-        via = self.machine().listen_here()
-        self.compile_well(via, "Checksum.hs")
-        done = self.compile(via, "-L.", "-lchecksum", "UsesC.hs")
+        answers, done = self.load(wire.load_archive(self.workspace.cwd / "libthin.a"))
         self.assertEqual(done.status, 0, done)
+        # Everything resolved; an address.
+        self.assertEqual(answers[:2], b"\x01\x01", done)
+        self.assertNotEqual(int.from_bytes(answers[2:10], "big"), 0)
+
+    def test_a_linker_script(self):
+        if ghc_version() >= (9, 10):
+            loaded = b"\x01" + b"?" * 8
+        else:
+            loaded = b"\x00"
+        answers, done = self.load(wire.load_dll(self.workspace.cwd / "libscript.so"))
+        self.assertEqual(done.status, 0, done)
+        answers = answers[len(loaded):]
+        self.assertEqual(answers[:2], b"\x01\x01", done)
+
+    def test_an_archive_that_is_none(self):
+        self.workspace.write("libbad.a", "!<arch>\ncut short")
+        _, done = self.load(wire.load_archive(self.workspace.cwd / "libbad.a"))
+        self.assertNotEqual(done.status, 0)
+        self.assertIn(f"{self.workspace.cwd}/libbad.a", done.stderr)
+        self.assertNotIn("/cache/", done.stderr)
+
+    def test_an_archive_that_is_not_there(self):
+        _, done = self.load(wire.load_archive(self.workspace.cwd / "libnone.a"))
+        self.assertNotEqual(done.status, 0)
+        self.assertIn(f"{self.workspace.cwd}/libnone.a", done.stderr)
+        self.assertIn("No such file", done.stderr)
 
     def test_a_missing_system_library(self):
         done = self.compile_with_library("libnowhere.so.7")
