@@ -9,6 +9,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -16,6 +17,7 @@ import time
 
 import support
 
+LOADER = "/lib64/ld-linux-x86-64.so.2"
 BUILD = pathlib.Path(support.OURS).resolve().parents[1]
 
 
@@ -35,9 +37,13 @@ def target_folder():
 
 
 class Machine:
-    """A machine in a folder of a workspace. `network` says whether it shares this one's loopback interface."""
+    """A machine in a folder of a workspace.
 
-    def __init__(self, workspace, name="machine", network=False, cache_bytes=None):
+    `network` says whether it shares this one's loopback interface, `share` whether its compiles share interpreters,
+    and `user` as whom it runs.
+    """
+
+    def __init__(self, workspace, name="machine", network=False, cache_bytes=None, share=True, user=None):
         self.workspace = workspace
         self.root = workspace.root / name
         for part in ("proc", "dev", "tmp", "target", "cache"):
@@ -48,11 +54,21 @@ class Machine:
         namespaces = ["-m", "-p", "-i", "-u", "-f", "--kill-child"] + ([] if network else ["-n"])
         if os.geteuid() != 0:
             namespaces = ["-U", "-r", *namespaces]
+        enter = f'exec chroot {self.root} /target/splicehost-target "$@"'
+        if user is not None:
+            # chroot() and user namespaces do not go together, so the root folder is changed by moving mounts.
+            enter = (f"mount --rbind {self.root} {self.root}\ncd {self.root}\nmkdir -p old\npivot_root . old\n"
+                     f'exec /old{os.path.realpath(LOADER)} --library-path /old/lib/x86_64-linux-gnu:/old/usr/lib/x86_64-linux-gnu /old/usr/bin/setpriv --reuid {user} --regid {user} --clear-groups '
+                     '/target/splicehost-target "$@"')
+            os.chmod(workspace.root, 0o755)
+            os.chmod(self.root / "tmp", 0o1777)
+            os.chown(self.cache, user, user)
         size = f"mount -t tmpfs -o size={cache_bytes} cache {self.cache}\n" if cache_bytes else ""
         self._enter.write_text(
             "#!/bin/sh\n"
             f"exec unshare {' '.join(namespaces)} sh -c '\n"
             "set -e\n"
+            f"{'unset ISERV_SHARE' if share else 'export ISERV_SHARE=off'}\n"
             f"mount -t proc proc {self.root}/proc\n"
             f"mount --bind /dev/null {self.root}/dev/null\n"
             f"if [ ! -e {self.root}/target/splicehost-target ]; then\n"
@@ -60,10 +76,11 @@ class Machine:
             "fi\n"
             f"{size}"
             f"cd /\n"
-            f"exec chroot {self.root} /target/splicehost-target \"$@\"' sh --cache /cache/splicehost \"$@\"\n",
+            f"{enter}' sh --cache /cache/splicehost \"$@\"\n",
             encoding="utf-8")
         self._enter.chmod(0o755)
         self._listener = None
+        self._user = user
 
     def own_target(self):
         """Gives it a folder of its own, in place of the one that all have; the folder."""
@@ -98,6 +115,11 @@ class Machine:
             # unshare(1) ignores gentler signals, and takes its child along.
             self._listener.kill()
             self._listener.stdout.close()
+            if self._user is not None:
+                # Who becomes another user does not go with its parent.
+                for pid, words in self.workspace.processes().items():
+                    if words.startswith("/target/splicehost-target"):
+                        os.kill(pid, signal.SIGKILL)
             self._listener.wait()
             self._listener = None
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import subprocess
 import time
 import unittest
@@ -13,6 +14,7 @@ import wire
 from pipes import Driven
 from projects import PROJECTS
 from remote import Machine, Proxy, free_port, make_certificate, target_folder
+from terminal import Terminal
 from support import GHC, OURS, VANILLA, WAYS, DYNAMIC, IntegrationTest, expand, external, for_each, ghc_version, peer
 
 REMOTE_PROJECTS = [project for project in PROJECTS
@@ -315,6 +317,43 @@ class Refused(RemoteTest):
         self.assertLess(done.seconds, 10, done)
 
 
+class Kinds(RemoteTest):
+    """Targets with a broker and without, run by root and by others: files are where they should be."""
+
+    def setUp(self):
+        super().setUp()
+        self.workspace.copy_modules("embed")
+
+    def embed(self, machine, via):
+        said = [self.compile_well(via, "Embedded.hs").stderr for _ in range(2)]
+        self.assertEqual(said, ["", ""])
+        self.assertIn((self.workspace.cwd / "data/every-byte.bin").read_bytes()[1:100],
+                      (self.workspace.cwd / "Embedded.o").read_bytes())
+
+    def test_with_a_broker(self):
+        machine = self.machine()
+        self.embed(machine, machine.listen_here())
+
+    def test_without_a_broker(self):
+        machine = self.machine(share=False)
+        self.embed(machine, machine.listen_here())
+
+    def test_of_another_user(self):
+        machine = self.machine(user=4711)
+        self.embed(machine, machine.listen_here())
+
+    def test_of_another_user_without_a_broker(self):
+        machine = self.machine(user=4711, share=False)
+        self.embed(machine, machine.listen_here())
+
+    def test_ghci(self):
+        done = self.workspace.run(GHC, "--interactive", "-v0", "-ignore-dot-ghci", *external(OURS), "-opti--via",
+                                  f"-opti{self.machine().command()}", "Embedded.hs",
+                                  stdin="print (sum [1 .. 10 :: Int])\nlet x = 3 :: Int\nprint (x + 4)\n")
+        self.assertEqual(done.status, 0, done)
+        self.assertEqual(done.stdout.split(), ["55", "7"], done)
+
+
 class Files(RemoteTest):
     """The files that splices read."""
 
@@ -527,6 +566,48 @@ n = $(runIO (peekCString nowhere >>= putStrLn) >> lift (1 :: Int))
         self.assertNotEqual(done.status, 0)
         self.assertIn("the interpreter was ended by signal 11", done.stderr)
         self.assertIn("splice at Crash.hs", done.stderr)
+
+    def test_an_interrupt_arrives(self):
+        """At GHCi's prompt: ^C is an exception that the statement, which runs on the target, can handle."""
+        for share in (True, False):
+            machine = self.machine(f"machine-{share}", share=share)
+            terminal = Terminal(self.workspace, GHC, "--interactive", "-v0", "-ignore-dot-ghci", *external(OURS),
+                                "-opti--via", f"-opti{machine.command()}")
+            self.addCleanup(terminal.close)
+            terminal.wait_for("> ", seconds=10)
+            terminal.type("import Control.Concurrent\nimport Control.Exception\n")
+            terminal.type('putStrLn ("star" ++ "ted") >> threadDelay 1000000000 `catch` '
+                          r'\e -> putStrLn ("handled: " ++ show (e :: AsyncException))' + "\n")
+            terminal.wait_for("started\n", seconds=10)
+            time.sleep(0.3)
+            terminal.press_control_c()
+            terminal.wait_for("handled: user interrupt\n", seconds=5)
+            time.sleep(0.3)
+            terminal.type("6 * 7\n")
+            terminal.wait_for("42\n", seconds=5)
+            terminal.press_control_d()
+            terminal.wait_for_end()
+
+    def test_an_interrupted_compile_ends(self):
+        self.workspace.write("Slow.hs", """{-# LANGUAGE TemplateHaskell #-}
+module Slow where
+import Control.Concurrent
+import Language.Haskell.TH.Syntax
+n :: Int
+n = $(runIO (putStrLn "started" >> threadDelay 60000000) >> lift (1 :: Int))
+""")
+        machine = self.machine()
+        via = machine.listen_here()
+        ghc = self.workspace.start(GHC, *external(OURS), "-opti--via", f"-opti{via}", "-c", "Slow.hs",
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(ghc.stdout.readline(), b"started\n")
+        os.killpg(ghc.pid, signal.SIGINT)
+        started = time.monotonic()
+        ghc.communicate(timeout=30)
+        self.assertLess(time.monotonic() - started, 3)
+        self.assertNotEqual(ghc.returncode, 0)
+        time.sleep(1)
+        self.assertEqual(self.sessions_alive(machine), 0)
 
     def test_output_arrives_in_order(self):
         self.workspace.write("Says.hs", """{-# LANGUAGE TemplateHaskell #-}
