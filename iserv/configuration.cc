@@ -52,13 +52,42 @@ bool readShare(std::string_view text, Configuration& configuration) {
   return text == "on" || text == "off";
 }
 
-bool readMemory(std::string_view text, Configuration& configuration) {
+bool readBytes(std::string_view text, uint64_t& bytes) {
   int shift = text.ends_with('K') ? 10 : text.ends_with('M') ? 20 : text.ends_with('G') ? 30 : 0;
   if (shift != 0) text.remove_suffix(1);
   std::optional<uint64_t> given = number(text);
   if (!given || *given == 0 || *given > UINT64_MAX >> shift) return false;
-  configuration.memoryBytes = *given << shift;
+  bytes = *given << shift;
   return true;
+}
+
+bool readMemory(std::string_view text, Configuration& configuration) {
+  return readBytes(text, configuration.memoryBytes);
+}
+
+bool readMaxFile(std::string_view text, Configuration& configuration) {
+  return readBytes(text, configuration.maxFileBytes);
+}
+
+bool readTimeout(std::string_view text, Configuration& configuration) {
+  return readNumber(text, 1, 3600, configuration.timeoutSeconds);
+}
+
+template <std::string Configuration::* Member>
+bool readText(std::string_view text, Configuration& configuration) {
+  configuration.*Member = text;
+  return true;
+}
+
+template <std::vector<std::string> Configuration::* Member>
+bool readList(std::string_view text, Configuration& configuration) {
+  configuration.*Member = splitAtCommas(text);
+  return true;
+}
+
+bool readRoot(std::string_view text, Configuration& configuration) {
+  configuration.root = text;
+  return text.empty() || text == "none" || text.starts_with('/');
 }
 
 bool readZygotes(std::string_view text, Configuration& configuration) {
@@ -88,8 +117,25 @@ constexpr Rule kRules[] = {
     {"zygotes", "ISERV_ZYGOTES", readZygotes, "a number from 1 to 1000"},
     {"spares", "ISERV_SPARES", readSpares, "a number from 0 to 16"},
     {"idle", "ISERV_IDLE", readIdle, "a number of seconds from 1 to 1000000"},
+    {"via", "ISERV_VIA", readText<&Configuration::via>, "a command, unix:PATH or tcp:HOST:PORT"},
+    {"architecture", "ISERV_ARCHITECTURE", readText<&Configuration::architecture>, "a machine's name such as aarch64"},
+    {"root", "ISERV_ROOT", readRoot, "the absolute path of a folder, or none"},
+    {"exclude", "ISERV_EXCLUDE", readList<&Configuration::exclude>, "patterns with commas between them"},
+    {"max-file", "ISERV_MAX_FILE", readMaxFile, "a number of bytes, or of K, M or G such as 64M"},
+    {"variables", "ISERV_VARIABLES", readList<&Configuration::variables>, "names with commas between them"},
+    {"token-file", "ISERV_TOKEN_FILE", readText<&Configuration::tokenFile>, "the path of a file"},
+    {"certificate", "ISERV_CERTIFICATE", readText<&Configuration::certificate>, "the path of a file"},
+    {"timeout", "ISERV_TIMEOUT", readTimeout, "a number of seconds from 1 to 3600"},
 };
 constexpr size_t kCount = std::size(kRules);
+
+std::string allNames() {
+  std::string names;
+  for (size_t i = 0; i < kCount; ++i) {
+    names += (i == 0 ? "" : i + 1 == kCount ? " and " : ", ") + std::string(kRules[i].name);
+  }
+  return names;
+}
 
 // A quarter of the machine's, in whole mebibytes, for people to read.
 std::string defaultMemory() {
@@ -111,7 +157,11 @@ Status set(Configuration& configuration, size_t index, std::string_view value, c
 }
 
 Status setDefaults(Configuration& configuration) {
-  const std::string values[kCount] = {"on", defaultMemory(), "24", "2", "900"};
+  const std::string values[kCount] = {
+      "on", defaultMemory(), "24", "2", "900", "", "", "",
+      ".git,.hg,.svn,.stack-work,dist,dist-newstyle,node_modules,*.o,*.hi,*.hie,*.dyn_o,*.dyn_hi,*.p_o,*.p_hi,"
+      "*.o-boot,*.hi-boot,*.a,*.so",
+      "16M", "LANG,LC_ALL,LC_CTYPE,TZ", "", "", "30"};
   for (size_t i = 0; i < kCount; ++i) {
     Status done = set(configuration, i, values[i], std::string(kRules[i].name), "default");
     if (!done) return done;
@@ -154,7 +204,7 @@ Status setFromLine(Configuration& configuration, std::string_view line, const st
     return set(configuration, i, trimmed(line.substr(equals + 1)), place + ": " + name, place);
   }
   return Error{place + ": there is no setting '" + name +
-               "'; there are share, memory, zygotes, spares and idle"};
+               "'; there are " + allNames()};
 }
 
 Status setFromFile(Configuration& configuration, const std::string& path) {
@@ -183,6 +233,23 @@ Status setFromEnvironment(Configuration& configuration) {
 }
 
 }  // namespace
+
+std::vector<std::string> splitAtCommas(std::string_view text) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    std::string_view part = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(part.size() + 1, text.size()));
+    if (part = trimmed(part); !part.empty()) parts.emplace_back(part);
+  }
+  return parts;
+}
+
+Status setOption(Configuration& configuration, std::string_view name, std::string_view value) {
+  for (size_t i = 0; i < kCount; ++i) {
+    if (name == kRules[i].name) return set(configuration, i, value, "--" + std::string(name), "option");
+  }
+  return Error{"there is no option --" + std::string(name)};
+}
 
 std::string configurationFile() {
   std::string folder(variable("XDG_CONFIG_HOME"));

@@ -11,12 +11,23 @@
 //   spares   ISERV_SPARES    forks kept ready for a zygote, 0 to 16   2
 //   idle     ISERV_IDLE      seconds after which an unused broker     900
 //                            and an unused zygote end
+// and, for interpreters on other machines:
+//   via           ISERV_VIA            where: a command, unix:PATH or tcp:HOST:PORT   none
+//   architecture  ISERV_ARCHITECTURE   what the compiler's code is for                this machine's
+//   root          ISERV_ROOT           the folder whose files are there, too; or none the working directory
+//   exclude       ISERV_EXCLUDE        patterns of files that are not, with commas    what builds make
+//   max-file      ISERV_MAX_FILE       bytes, of one that is; or with K, M, G         16M
+//   variables     ISERV_VARIABLES      of the environment, with commas                LANG, LC_..., TZ
+//   token-file    ISERV_TOKEN_FILE     a file with the target's token                 none
+//   certificate   ISERV_CERTIFICATE    PEM file to check the target's against         none
+//   timeout       ISERV_TIMEOUT        seconds for connecting                         30
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/result.h"
 
@@ -28,6 +39,15 @@ struct Configuration {
   uint32_t zygotes = 0;
   uint32_t spares = 0;
   uint32_t idleSeconds = 0;
+  std::string via;  // empty: interpreters are on this machine
+  std::string architecture;
+  std::string root;
+  std::vector<std::string> exclude;
+  uint64_t maxFileBytes = 0;
+  std::vector<std::string> variables;
+  std::string tokenFile;
+  std::string certificate;
+  uint32_t timeoutSeconds = 0;
 
   // For people: each setting with its value as they would write it, and where it comes from: "default",
   // a variable's name, or "file:line".
@@ -36,7 +56,7 @@ struct Configuration {
     std::string value;
     std::string source;
   };
-  std::array<Setting, 5> settings;
+  std::array<Setting, 14> settings;
 };
 
 // The path of the configuration file, whether it exists or not; empty if there is no home folder.
@@ -45,5 +65,12 @@ std::string configurationFile();
 // What is in force for this process. Fails with the place and what would be right, if the file or a
 // variable has something that is not a setting or not a value.
 Result<Configuration> readConfiguration();
+
+// Puts one setting in force, as from an option of this name on a command line. Fails if there is none, or with what
+// would be right.
+Status setOption(Configuration& configuration, std::string_view name, std::string_view value);
+
+// The parts of a text between commas, without what is empty.
+std::vector<std::string> splitAtCommas(std::string_view text);
 
 }  // namespace splicehost

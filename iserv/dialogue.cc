@@ -25,7 +25,7 @@ void Dialogue::keep(bool byUs, kj::ArrayPtr<const capnp::word> words) {
   said_.push_back({byUs, kj::heapArray<capnp::word>(words)});
 }
 
-Status Dialogue::send(capnp::MessageBuilder& message) {
+Status Dialogue::send(capnp::MessageBuilder& message, bool) {
   if (remembering_) keep(true, capnp::messageToFlatArray(message));
   return connection_.send(message);
 }

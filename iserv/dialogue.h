@@ -13,11 +13,12 @@
 #include <optional>
 #include <vector>
 
+#include "iserv/interpreter_link.h"
 #include "protocol/connection.h"
 
 namespace splicehost {
 
-class Dialogue {
+class Dialogue : public InterpreterLink {
  public:
   explicit Dialogue(kj::AutoCloseFd socket) : connection_(kj::mv(socket)) {}
 
@@ -26,16 +27,16 @@ class Dialogue {
   // From here on not any more: it cannot be repeated.
   void forget();
 
-  Status send(capnp::MessageBuilder& message);
-  Result<std::optional<schema::FromInterpreter::Reader>> receive();
+  Status send(capnp::MessageBuilder& message, bool awaited = true) override;
+  Result<std::optional<schema::FromInterpreter::Reader>> receive() override;
 
   // Says all that is remembered on `socket`, which takes the place of this one's. Fails if an answer is not
   // the one that was had before; the dialogue is then of no use any more. `remembers()` must be true.
   Status repeatOn(kj::AutoCloseFd socket);
   bool remembers() const { return remembering_; }
 
-  bool buffered() const { return connection_.buffered(); }
-  int fd() const { return connection_.fd(); }
+  bool buffered() const override { return connection_.buffered(); }
+  int fd() const override { return connection_.fd(); }
 
  private:
   struct Said {

@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 
+#include "iserv/trace.h"
 #include "protocol/describe.h"
 
 namespace splicehost {
@@ -24,8 +26,11 @@ constexpr uint64_t kShutdownPatienceMs = 10'000;
 constexpr uint64_t kErrorPatienceMs = 500;
 // How many requests may wait for their empty replies, so that neither side can block on a full socket.
 constexpr size_t kMaxSentAhead = 64;
-// How much to read from GHC's pipe at a time: its default capacity.
-constexpr size_t kReadSize = 64 << 10;
+// As many as that on the way to another machine, where each wait costs a round trip.
+constexpr size_t kMaxSentAheadRemotely = 1024;
+
+// For the signal handler.
+std::atomic<bool> interrupted = false;
 
 uint64_t now() {
   timespec time;
@@ -81,15 +86,10 @@ bool answeredHere(schema::Request::Reader request, const std::set<std::string>& 
   }
 }
 
-void complain(const std::string& message) {
-  std::fprintf(stderr, "iserv: %s\n", message.c_str());
-}
-
 }  // namespace
 
-FrontEnd::FrontEnd(const FrontEndOptions& options) : options_(options) {
-  incoming_.buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
-}
+FrontEnd::FrontEnd(const FrontEndOptions& options, Requester& requester)
+    : options_(options), requester_(requester) {}
 
 int FrontEnd::run() {
   Status started = start();
@@ -99,34 +99,38 @@ int FrontEnd::run() {
 
   // Hanging up ends the interpreter, unless it is ending already.
   bool orderly = next && *next == Next::kShutdown;
-  if (!orderly) connection_.reset();
+  if (!orderly) {
+    dialogue_.reset();
+    connection_ = nullptr;
+  }
   std::optional<Child::Exit> exit = waitForEnd(orderly);
   if (next) return 0;
 
   std::string message = next.error().message;
   if (!interpreterGone_) {
-    complain(message);
+    requester_.complain(message);
     return 1;
   }
   if (!exit) {
-    complain("the interpreter ended " + message);
+    requester_.complain("the interpreter ended " + message);
     return 1;
   }
   if (exit->signal != 0) {
-    complain("the interpreter was ended by signal " + std::to_string(exit->signal) + " (" +
-             strsignal(exit->signal) + ") " + message);
-    // GHC shows how its child ended; one core file is enough.
-    rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    signal(exit->signal, SIG_DFL);
-    raise(exit->signal);
+    requester_.complain("the interpreter was ended by signal " + std::to_string(exit->signal) + " (" +
+                        strsignal(exit->signal) + ") " + message);
+    return requester_.endedBySignal(exit->signal);
   }
-  complain("the interpreter ended with exit status " + std::to_string(exit->status) + " " + message);
+  requester_.complain("the interpreter ended with exit status " + std::to_string(exit->status) + " " + message);
   return exit->status == 0 ? 1 : static_cast<int>(exit->status);
 }
 
 // How the interpreter ended; nothing if nobody knows, or if nobody needs to.
 std::optional<Child::Exit> FrontEnd::waitForEnd(bool orderly) {
+  if (remote_) {
+    std::optional<Child::Exit> end = remote_->end();
+    remote_.reset();
+    return end;
+  }
   if (child_ && child_->started()) return child_->wait(orderly ? kShutdownPatienceMs : kErrorPatienceMs);
   if (shared_ && interpreterGone_ && !sessionEnd_) return shared_->sessionEnd(kErrorPatienceMs);
   return sessionEnd_;
@@ -134,30 +138,48 @@ std::optional<Child::Exit> FrontEnd::waitForEnd(bool orderly) {
 
 // Both sides start at the same time: a child's answer is awaited when the first request has been read.
 Status FrontEnd::start() {
+  if (options_.connect) {
+    auto remote = options_.connect();
+    if (!remote) return remote.error();
+    remote_ = std::move(*remote);
+    connection_ = remote_.get();
+    // It looks after that itself.
+    greeted_ = true;
+    return Done{};
+  }
   if (!options_.broker.empty()) {
     auto shared = SharedInterpreter::open(sharedProgram());
     if (shared) {
       shared_ = std::move(*shared);
       return Done{};
     }
-    if (!shared.error().message.empty()) complain("libraries are not shared: " + shared.error().message);
+    if (!shared.error().message.empty()) requester_.warn("libraries are not shared: " + shared.error().message);
   }
   return startChild();
 }
 
 SharedProgram FrontEnd::sharedProgram() const {
   return {options_.broker, options_.program, options_.programName, std::string(options_.version->name),
-          options_.way, options_.identity};
+          options_.way, options_.identity, options_.view};
 }
 
 Status FrontEnd::startChild() {
+  if (options_.view) {
+    // The child has this process's view.
+    Status entered = gainMountRights();
+    if (Status seen = enterView(*options_.view); entered) entered = seen;
+    if (!entered) {
+      requester_.warn("files are not at the paths that the compiler has them: " + entered.error().message);
+    }
+  }
   std::vector<std::string> arguments = {options_.programName, "--fd", std::to_string(Child::kSocket)};
   arguments.insert(arguments.end(), options_.rtsOptions.begin(), options_.rtsOptions.end());
   child_.emplace(options_.program, std::move(arguments));
   if (!child_->started()) {
     return child_->started().error().within("the interpreter could not be started");
   }
-  connection_.emplace(child_->takeSocket());
+  dialogue_.emplace(child_->takeSocket());
+  connection_ = &*dialogue_;
   return sendHello();
 }
 
@@ -179,8 +201,9 @@ Status FrontEnd::attachSession() {
   Result<kj::AutoCloseFd> session = shared_->attach();
   Status attached = session ? Status(Done{}) : Status(session.error());
   if (attached) {
-    connection_.emplace(kj::mv(*session));
-    connection_->remember();
+    dialogue_.emplace(kj::mv(*session));
+    connection_ = &*dialogue_;
+    dialogue_->remember();
     attached = sendHello();
     if (attached) attached = replay();
     if (attached) attached = shared_->awaitSession();
@@ -188,7 +211,7 @@ Status FrontEnd::attachSession() {
   }
   if (attached) return attached;
 
-  if (options_.verbose) trace("  ", "no session: " + attached.error().message, 0, 0);
+  if (options_.verbose) trace("  ", "no session: " + attached.error().message, 0);
   return goAlone();
 }
 
@@ -205,20 +228,20 @@ Status FrontEnd::goAlone() {
 // If the session was killed from outside: has another one do all that it has done. False if that is not the
 // case or cannot be done.
 bool FrontEnd::repeatSession() {
-  if (!shared_ || !connection_->remembers()) return false;
+  if (!shared_ || !dialogue_->remembers()) return false;
   sessionEnd_ = shared_->sessionEnd(kErrorPatienceMs);
   // Without the broker nobody knows. If it was the code's own fault it will happen again.
   if (sessionEnd_ && sessionEnd_->signal != SIGKILL) return false;
   Result<kj::AutoCloseFd> session = shared_->attachAgain(sharedProgram());
   Status repeated = session ? shared_->awaitSession() : Status(session.error());
-  if (repeated) repeated = connection_->repeatOn(kj::mv(*session));
+  if (repeated) repeated = dialogue_->repeatOn(kj::mv(*session));
   // Once: whoever kills it again means it.
-  connection_->forget();
+  dialogue_->forget();
   if (!repeated) {
-    complain("what the interpreter had run could not be repeated in another one: " + repeated.error().message);
+    requester_.warn("what the interpreter had run could not be repeated in another one: " + repeated.error().message);
     return false;
   }
-  complain("the interpreter was killed; what it had run was run again in another one");
+  requester_.warn("the interpreter was killed; what it had run was run again in another one");
   return true;
 }
 
@@ -228,7 +251,7 @@ Status FrontEnd::replay() {
   shared_->replay(child_.has_value(), [&](capnp::MessageBuilder& message) {
     if (!status) return;
     auto request = message.getRoot<schema::ToInterpreter>().getRequest().asReader();
-    pending_.push_back({request.which(), subject(request), true, ""});
+    pending_.push_back({request.which(), subject(request), true, "", 0});
     if (!connection_->send(message)) {
       status = interpreterGone();
     } else if (pending_.size() >= kMaxSentAhead) {
@@ -266,37 +289,34 @@ Status FrontEnd::awaitGreeting() {
   return Done{};
 }
 
-void FrontEnd::readSome(uint64_t atLeast) {
-  if (incoming_.begin == incoming_.bytes.size()) {
-    incoming_.bytes.clear();
-    incoming_.begin = 0;
-  } else if (incoming_.begin > 0) {
-    incoming_.bytes.erase(incoming_.bytes.begin(),
-                          incoming_.bytes.begin() + static_cast<ptrdiff_t>(incoming_.begin));
-    incoming_.begin = 0;
+// Waits for one of these: the requester's, the interpreter's. As poll().
+int FrontEnd::wait(std::span<pollfd> fds) {
+  int patience = requester_.patienceMs();
+  if (connection_ != nullptr && connection_->patienceMs() >= 0) {
+    patience = patience < 0 ? connection_->patienceMs() : std::min(patience, connection_->patienceMs());
   }
-  uint64_t read = 0;
-  while (read < atLeast && !incoming_.ended) {
-    ssize_t got = ::read(options_.readFd, incoming_.buffer.get(), kReadSize);
-    if (got > 0) {
-      incoming_.bytes.insert(incoming_.bytes.end(), incoming_.buffer.get(), incoming_.buffer.get() + got);
-      read += static_cast<uint64_t>(got);
-    } else if (got == 0 || errno != EINTR) {
-      incoming_.ended = true;
-    }
-  }
+  int ready = wait_.poll(fds, patience);
+  noteInterrupt();
+  return ready;
 }
 
-// Waits for GHC's next message. Meanwhile takes the replies that nobody waits for, and notices if the
+// Waits for the requester to say more. Meanwhile takes the replies that nobody waits for, and notices if the
 // interpreter goes: nobody may need it for a long time, and it should not leave this process behind.
 Status FrontEnd::waitForGhc() {
   for (;;) {
-    if (!connection_ || !connection_->buffered()) {
+    if (requester_.buffered()) return Done{};
+    if (connection_ == nullptr || !connection_->buffered()) {
       // Without an interpreter there is only GHC: poll() ignores a negative fd.
-      pollfd fds[] = {{options_.readFd, POLLIN, 0}, {connection_ ? connection_->fd() : -1, POLLIN, 0}};
-      if (wait_.poll(fds) < 0) continue;  // a signal
+      pollfd fds[] = {{requester_.fd(), POLLIN, 0}, {connection_ != nullptr ? connection_->fd() : -1, POLLIN, 0}};
+      int ready = wait(fds);
+      if (ready < 0) continue;  // a signal
       if (fds[0].revents != 0) return Done{};
+      if (ready == 0 && requester_.patienceMs() >= 0) return Done{};
     }
+    if (connection_ == nullptr) continue;
+    Result<bool> more = connection_->ready();
+    if (!more) return more.error();
+    if (!*more) continue;
     if (!greeted_) {
       if (Status greeting = awaitGreeting(); !greeting) return greeting;
     } else if (pending_.empty()) {
@@ -309,44 +329,33 @@ Status FrontEnd::waitForGhc() {
   }
 }
 
-// Decodes the next message from GHC, reading as much as it takes.
-Result<FrontEnd::Next> FrontEnd::readMessage(size_t* size, schema::Request::Builder request) {
-  for (uint64_t missing = incoming_.unread().empty() ? 1 : 0;;) {
-    if (missing > 0) {
-      if (Status waited = waitForGhc(); !waited) return waited.error();
-      readSome(missing);
-    }
-    auto decoded = ghc::decodeRequest(*options_.version, incoming_.unread(), request);
-    if (!decoded) {
-      return decoded.error().within("GHC's message " + std::to_string(messages_));
-    }
-    if (decoded->size > 0) {
-      incoming_.begin += decoded->size;
-      *size = decoded->size;
+// The requester's next request, for which it may have to be waited.
+Result<FrontEnd::Next> FrontEnd::readMessage(size_t* size, schema::ToInterpreter::Builder message) {
+  for (;;) {
+    Result<Requester::Next> next = requester_.next(message, size);
+    if (!next) return next.error();
+    if (*next == Requester::Next::kGone) return Next::kGhcGone;
+    if (*next == Requester::Next::kRequest) {
       ++messages_;
       return Next::kContinue;
     }
-    missing = decoded->missing;
-    if (incoming_.ended) {
-      if (incoming_.unread().empty()) return Next::kGhcGone;
-      return Error{"GHC's stream ends inside message " + std::to_string(messages_) + ": after " +
-                   std::to_string(incoming_.unread().size()) + " bytes of it, at least " +
-                   std::to_string(missing) + " are missing"};
-    }
+    if (Status waited = waitForGhc(); !waited) return waited.error();
+    if (Status taken = requester_.takeIn(); !taken) return taken.error();
   }
 }
 
 Result<FrontEnd::Next> FrontEnd::relayOne() {
   capnp::MallocMessageBuilder builder;
-  auto request = builder.initRoot<schema::ToInterpreter>().initRequest();
+  auto to = builder.initRoot<schema::ToInterpreter>();
   size_t size = 0;
-  Result<Next> read = readMessage(&size, request);
+  Result<Next> read = readMessage(&size, to);
   if (!read || *read != Next::kContinue) return read;
+  auto request = to.getRequest();
 
   uint64_t start = options_.verbose ? now() : 0;
-  if (options_.verbose) trace("->", describe(request.asReader()), size, 0);
+  if (options_.verbose) trace("->", describe(request.asReader()), size);
   Result<Next> next = carryOut(request.asReader(), builder);
-  if (options_.verbose) trace("  ", "took", 0, now() - start);
+  if (options_.verbose) traceDuration(now() - start);
   return next;
 }
 
@@ -354,15 +363,24 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
                                           capnp::MessageBuilder& message) {
   capnp::MallocMessageBuilder builder;
   auto reply = builder.initRoot<schema::Reply>();
-  Pending pending{request.which(), subject(request), false, ""};
+  Pending pending{request.which(), subject(request), false, "", messages_ - 1};
+  if (remote_ && request.isAddLibrarySearchPath()) libraryFolder_ = request.getAddLibrarySearchPath().cStr();
   if (answeredHere(request, options_.libraries, reply)) return answer(pending, reply);
   if (shared_ && shared_->answerMemory(request, reply)) {
-    if (connection_) {
+    if (connection_ != nullptr) {
       if (Status replayed = replay(); !replayed) return replayed.error();
     }
     return answer(pending, reply);
   }
-  if (!connection_) {
+  if (remote_ && placed_.answer(request, reply)) {
+    capnp::MallocMessageBuilder placed;
+    bool any = placed_.fill(placed.initRoot<schema::ToInterpreter>().initRequest(), false);
+    if (!any) return answer(pending, reply);
+    pending_.push_back({schema::Request::PLACE_DATA, pending.subject, true, "", 0});
+    if (!connection_->send(placed, false)) return awaitReplies();
+    return answer(pending, reply);
+  }
+  if (connection_ == nullptr) {
     // GHC may have nothing to run at all.
     if (request.isShutdown()) {
       reply.setDone();
@@ -370,40 +388,81 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
       return next && *next == Next::kContinue ? Next::kShutdown : next;
     }
     Status records = shared_->awaitRecords();
-    if (!records) complain("libraries are not shared: " + records.error().message);
+    if (!records) requester_.warn("libraries are not shared: " + records.error().message);
     if (records && shared_->answerLoad(request, reply)) return answer(pending, reply);
     if (Status attached = records ? attachSession() : goAlone(); !attached) return attached.error();
   }
   if (shared_) {
-    if (runsStatement(request.which())) connection_->forget();
+    if (runsStatement(request.which())) dialogue_->forget();
     shared_->noteRequest(request);
     if (request.isLookupSymbol()) pending.symbol = request.getLookupSymbol();
     if (request.isLookupClosure()) pending.symbol = request.getLookupClosure();
   }
+  bool ahead = remote_ && answersAhead(request, reply);
+  if (ahead) {
+    pending.answered = true;
+    Result<Next> next = answer(pending, reply);
+    if (!next || *next != Next::kContinue) return next;
+  }
   pending_.push_back(std::move(pending));
-  // An interpreter that is gone may have said why, in answer to an earlier request.
-  if (!connection_->send(message)) return awaitReplies();
   // GHC does not wait for an answer that has no content, so it is not awaited here either.
-  bool waits = ghc::replyKind(request.which()) != schema::Reply::DONE || request.isShutdown();
-  if (waits || options_.verbose || pending_.size() >= kMaxSentAhead) return awaitReplies();
+  bool waits = !ahead && (ghc::replyKind(request.which()) != schema::Reply::DONE || request.isShutdown());
+  size_t most = remote_ ? kMaxSentAheadRemotely : kMaxSentAhead;
+  waits = waits || (options_.verbose && !remote_) || pending_.size() >= most;
+  // An interpreter that is gone may have said why, in answer to an earlier request.
+  if (!connection_->send(message, waits) || waits) return awaitReplies();
   return Next::kContinue;
 }
 
-// Waits for something from the interpreter while watching GHC. False if GHC is gone.
+// Whether a request on the way to another machine is answered before it is carried out: one whose answer is the
+// same whenever it succeeds. If it does not, that shows in what must be awaited next, and GHC is told no answer to
+// that. Not a system library, whose absence GHC can live with.
+bool FrontEnd::answersAhead(schema::Request::Reader request, schema::Reply::Builder reply) const {
+  if (request.isResolveObjs()) {
+    reply.setBool(true);
+    return true;
+  }
+  if (!request.isLoadDll()) return false;
+  std::string file = ghc::fileName({request.getLoadDll().begin(), request.getLoadDll().size()});
+  std::string name = file.substr(file.rfind('/') + 1);
+  if (!options_.libraries.contains(file) && !name.starts_with("libHS") && !name.starts_with("libghc_")) return false;
+  reply.initLoadedDll().setHandle(ghc::sharedObjectHandle(file));
+  return true;
+}
+
+void FrontEnd::noteInterrupt() {
+  if (remote_ && interrupted.exchange(false)) remote_->interrupt();
+}
+
+void FrontEnd::interrupt() {
+  interrupted = true;
+  SharedInterpreter::interruptSession();
+}
+
+// Waits for something from the interpreter while watching the requester. False if that is gone.
 Result<bool> FrontEnd::waitForInterpreter(bool relayAnswers) {
+  bool takes = relayAnswers || requester_.takesInAlways();
   for (;;) {
-    if (connection_->buffered()) return true;
-    pollfd fds[] = {{connection_->fd(), POLLIN, 0},
-                    {options_.readFd, static_cast<short>(relayAnswers ? POLLIN : 0), 0}};
-    if (wait_.poll(fds) < 0) continue;  // a signal
-    if (fds[0].revents != 0) return true;
-    if (fds[1].revents & POLLIN) {
-      readSome(1);
-      ghc::Bytes answer = incoming_.unread();
-      if (answer.empty()) return false;
-      if (options_.verbose) trace("->", "answer", answer.size(), 0);
+    if (connection_->buffered()) {
+      Result<bool> ready = connection_->ready();
+      if (!ready || *ready) return ready;
+    }
+    pollfd fds[] = {{connection_->fd(), POLLIN, 0}, {requester_.fd(), static_cast<short>(takes ? POLLIN : 0), 0}};
+    int ready = takes && requester_.buffered() ? 0 : wait(fds);
+    if (ready < 0) continue;  // a signal
+    if (fds[0].revents != 0 || (ready == 0 && connection_->patienceMs() >= 0)) {
+      Result<bool> more = connection_->ready();
+      if (!more || *more) return more;
+    }
+    bool tick = ready == 0 && requester_.patienceMs() >= 0;
+    if (takes && ((fds[1].revents & POLLIN) || tick || requester_.buffered())) {
+      if (Status taken = requester_.takeIn(); !taken) return taken.error();
+      if (requester_.gone()) return false;
+      ghc::Bytes answer = relayAnswers ? requester_.answerToSplice() : ghc::Bytes();
+      if (answer.empty()) continue;
+      if (options_.verbose) trace("->", "answer", answer.size());
       if (!sendAnswer(answer) && !repeatSession()) return interpreterGone();
-      incoming_.begin += answer.size();
+      requester_.answerTaken(answer.size());
     } else if (fds[1].revents != 0) {
       return false;
     }
@@ -437,17 +496,18 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
     if (!*ready) return Next::kGhcGone;
     auto message = connection_->receive();
     if ((!message || !*message) && repeatSession()) continue;
-    if (!message) return message.error().within("the interpreter's answer");
+    // What a remote interpreter's link has to say is said.
+    if (!message) return remote_ ? message.error() : message.error().within("the interpreter's answer");
     if (!*message) return interpreterGone();
     auto from = **message;
 
     if (from.isThRequest() && template_haskell) {
       auto question = from.getThRequest();
       if (options_.verbose) {
-        trace("<-", thMessageName(*options_.version, question), question.size(), 0);
+        trace("<-", thMessageName(*options_.version, question), question.size());
       }
       ghc::Bytes bytes{reinterpret_cast<const std::byte*>(question.begin()), question.size()};
-      if (!writeAll(options_.writeFd, bytes)) return Next::kGhcGone;
+      if (!requester_.ask(bytes)) return Next::kGhcGone;
       continue;
     }
     if (!from.isReply()) return Error{"the interpreter sent no reply to: " + request.subject};
@@ -458,31 +518,32 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
       if (Status good = checkReplayed(request, from.getReply()); !good) return good.error();
       return Next::kContinue;
     }
-    if (!request.symbol.empty() && from.getReply().getMaybePointer().isPointer()) {
+    if (shared_ && !request.symbol.empty() && from.getReply().getMaybePointer().isPointer()) {
       shared_->noteSymbol(request.symbol);
     }
-    Result<Next> next = answer(request, from.getReply());
+    bool missing = remote_ && from.getReply().isLoadedDll() && from.getReply().getLoadedDll().isFailed();
+    Result<Next> next = missing ? answerMissing(request, from.getReply().getLoadedDll().getFailed().cStr())
+                                : answer(request, from.getReply());
     bool last = request.which == schema::Request::SHUTDOWN;
     return last && next && *next == Next::kContinue ? Next::kShutdown : next;
   }
 }
 
-// Tells GHC. Fails if the reply is none to this request.
-Result<FrontEnd::Next> FrontEnd::answer(const Pending& request, schema::Reply::Reader reply) {
-  ghc::Writer bytes;
-  Status encoded = ghc::encodeReply(*options_.version, request.which, reply, bytes);
-  if (!encoded) return encoded.error().within(request.subject);
-  if (options_.verbose) trace("<-", describe(reply), bytes.bytes().size(), 0);
-  return writeAll(options_.writeFd, bytes.bytes()) ? Next::kContinue : Next::kGhcGone;
+// A library of the system's is not on the target. GHC names the folders of a package before its libraries.
+Result<FrontEnd::Next> FrontEnd::answerMissing(const Pending& request, const std::string& why) {
+  std::string text = why + " (on the target, which has its own system libraries; " + request.subject + " was asked for";
+  if (!libraryFolder_.empty()) text += " by the package that has libraries in " + libraryFolder_;
+  capnp::MallocMessageBuilder builder;
+  auto reply = builder.initRoot<schema::Reply>();
+  reply.initLoadedDll().setFailed(text + ")");
+  return answer(request, reply);
 }
 
-void FrontEnd::trace(const char* direction, const std::string& text, size_t size,
-                     uint64_t nanoseconds) {
-  if (nanoseconds > 0) {
-    std::fprintf(stderr, "[iserv] %6.3f ms\n", static_cast<double>(nanoseconds) / 1e6);
-  } else {
-    std::fprintf(stderr, "[iserv] %s %8zu bytes  %s\n", direction, size, text.c_str());
-  }
+// Tells the requester. Fails if the reply is none to this request.
+Result<FrontEnd::Next> FrontEnd::answer(const Pending& request, schema::Reply::Reader reply) {
+  Result<bool> told = requester_.reply(request.serial, request.which, reply);
+  if (!told) return told.error().within(request.subject);
+  return *told ? Next::kContinue : Next::kGhcGone;
 }
 
 }  // namespace splicehost

@@ -1,8 +1,10 @@
 // The front end: what GHC starts as its external interpreter. It speaks GHC's wire on GHC's pipes and
-// Cap'n Proto with the interpreter, and runs nothing itself.
+// Cap'n Proto with the interpreter, and runs nothing itself. The interpreter can be on another machine, and there
+// another front end is what looks after it: its requester is the first one.
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -11,16 +13,25 @@
 
 #include "iserv/child.h"
 #include "iserv/dialogue.h"
+#include "iserv/placed_data.h"
+#include "iserv/requester.h"
 #include "iserv/shared_interpreter.h"
 #include "protocol/ghc_messages.h"
 #include "protocol/ghc_versions.h"
 
 namespace splicehost {
 
+// An interpreter on another machine, as a front end needs it.
+class RemoteLink : public InterpreterLink {
+ public:
+  // How it ended, once the link has; nothing if nobody knows.
+  virtual std::optional<Child::Exit> end() const = 0;
+  // Has the interpreter's splice interrupted.
+  virtual void interrupt() = 0;
+};
+
 // What the command line and the folder of the program say.
 struct FrontEndOptions {
-  int writeFd = -1;  // GHC reads what is written here
-  int readFd = -1;   // what GHC writes
   bool verbose = false;
   std::vector<std::string> rtsOptions;  // with +RTS, or empty
 
@@ -33,26 +44,25 @@ struct FrontEndOptions {
   std::string broker;       // the broker's program; empty if there is to be none
   uint64_t ignoredSignals = 0;  // as in ClientHello
   uint64_t blockedSignals = 0;
+  // What of the file system the interpreter is to see otherwise than this process does.
+  std::optional<FileView> view;
+  // Connects to an interpreter on another machine; empty if it is to be on this one.
+  std::function<Result<std::unique_ptr<RemoteLink>>()> connect;
 };
 
 class FrontEnd {
  public:
-  explicit FrontEnd(const FrontEndOptions& options);
+  // Both must outlive this.
+  FrontEnd(const FrontEndOptions& options, Requester& requester);
 
-  // Relays until GHC shuts the interpreter down or goes away. The result is the exit status; whatever
-  // is not success has been explained on stderr. If the interpreter was killed by a signal, this
-  // process ends itself by the same one, so that GHC reports it as it would report its own.
+  // Relays until the requester shuts the interpreter down or goes away. The result is the exit status; whatever
+  // is not success has been explained to the requester.
   int run();
 
+  // The user has pressed ^C: interrupts what the interpreter runs. Safe in a signal handler.
+  static void interrupt();
+
  private:
-  // GHC's pipe, as far as it has been read.
-  struct Incoming {
-    std::vector<std::byte> bytes;
-    std::unique_ptr<std::byte[]> buffer;  // for what is read at a time
-    size_t begin = 0;
-    bool ended = false;
-    ghc::Bytes unread() const { return ghc::Bytes(bytes).subspan(begin); }
-  };
   // A request that the interpreter has not answered yet.
   struct Pending {
     schema::Request::Which which;
@@ -60,6 +70,7 @@ class FrontEnd {
     // GHC has its answer already; what is awaited is the same one.
     bool answered = false;
     std::string symbol;  // that is looked up
+    uint64_t serial = 0; // its number among the requester's
   };
 
   enum class Next { kContinue, kShutdown, kGhcGone };
@@ -74,28 +85,35 @@ class FrontEnd {
   Status awaitGreeting();
   std::optional<Child::Exit> waitForEnd(bool orderly);
   Result<Next> relayOne();
-  Result<Next> readMessage(size_t* size, schema::Request::Builder request);
+  Result<Next> readMessage(size_t* size, schema::ToInterpreter::Builder message);
   Status waitForGhc();
   Status replay();
   Status checkReplayed(const Pending& request, schema::Reply::Reader reply);
-  void readSome(uint64_t atLeast);
   Result<Next> carryOut(schema::Request::Reader request, capnp::MessageBuilder& message);
   Result<Next> awaitReplies();
   Result<Next> awaitReply(const Pending& request);
+  Result<Next> answerMissing(const Pending& request, const std::string& why);
   Result<Next> answer(const Pending& request, schema::Reply::Reader reply);
   Result<bool> waitForInterpreter(bool relayAnswers);
   Status sendAnswer(ghc::Bytes bytes);
   Error interpreterGone();
-  void trace(const char* direction, const std::string& text, size_t size, uint64_t nanoseconds);
+  bool answersAhead(schema::Request::Reader request, schema::Reply::Builder reply) const;
+  int wait(std::span<pollfd> fds);
+  void noteInterrupt();
 
   const FrontEndOptions& options_;
+  Requester& requester_;
   // How there comes to be an interpreter: from the broker, or else as a child.
   std::unique_ptr<SharedInterpreter> shared_;
   std::optional<Child> child_;
-  // To the interpreter, once there is one.
-  std::optional<Dialogue> connection_;
-  Incoming incoming_;
+  std::unique_ptr<RemoteLink> remote_;
+  // To an interpreter on this machine, once there is one.
+  std::optional<Dialogue> dialogue_;
+  // To whichever it is.
+  InterpreterLink* connection_ = nullptr;
+  PlacedData placed_;  // in a remote interpreter
   BriefWait wait_;
+  std::string libraryFolder_;  // that GHC has named last
   uint64_t messages_ = 0;  // requests decoded so far
   std::deque<Pending> pending_;  // the interpreter is busy with the first one
   std::optional<Child::Exit> sessionEnd_;  // how a session of the broker's ended, once that is known

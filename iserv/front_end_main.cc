@@ -15,7 +15,11 @@
 
 #include "iserv/configuration.h"
 #include "iserv/front_end.h"
+#include "iserv/ghc_pipes.h"
 #include "iserv/manifest.h"
+#include "iserv/remote/remote_interpreter.h"
+#include "iserv/remote/secret_file.h"
+#include "iserv/remote/target.h"
 
 namespace splicehost {
 namespace {
@@ -29,7 +33,18 @@ constexpr char kUsage[] =
     "\n"
     "Options (pass each with -opti):\n"
     "  -v                 trace every message on stderr\n"
-    "  +RTS ... -RTS      options for the interpreter's runtime system\n";
+    "  +RTS ... -RTS      options for the interpreter's runtime system\n"
+    "  --via WHERE        run splices on another machine: a command whose standard input and output lead to\n"
+    "                     its splicehost-target, or unix:PATH, or tcp:HOST:PORT\n"
+    "  --NAME VALUE       any setting of the configuration file (root, exclude, token-file, ...)\n";
+
+// What the command line says.
+struct CommandLine {
+  int writeFd = -1;  // GHC reads what is written here
+  int readFd = -1;   // what GHC writes
+  // Settings: names and values.
+  std::vector<std::pair<std::string, std::string>> settings;
+};
 
 int complain(const std::string& message) {
   std::fprintf(stderr, "iserv: %s\n", message.c_str());
@@ -52,12 +67,12 @@ schema::Way wayOf(std::string_view programName) {
 }
 
 // Fills in what the command line says. Fails with what is wrong with it.
-Status parse(int argc, char* argv[], FrontEndOptions& options) {
+Status parse(int argc, char* argv[], CommandLine& line, FrontEndOptions& options) {
   if (argc < 3) return Error{"two fds are needed"};
-  options.writeFd = parseFd(argv[1]);
-  options.readFd = parseFd(argv[2]);
-  if (options.writeFd < 0) return Error{std::string(argv[1]) + " is not an open fd"};
-  if (options.readFd < 0) return Error{std::string(argv[2]) + " is not an open fd"};
+  line.writeFd = parseFd(argv[1]);
+  line.readFd = parseFd(argv[2]);
+  if (line.writeFd < 0) return Error{std::string(argv[1]) + " is not an open fd"};
+  if (line.readFd < 0) return Error{std::string(argv[2]) + " is not an open fd"};
   bool rts = false;
   for (int i = 3; i < argc; ++i) {
     std::string_view word = argv[i];
@@ -69,6 +84,11 @@ Status parse(int argc, char* argv[], FrontEndOptions& options) {
       if (word == "-RTS") rts = false;
     } else if (word == "-v") {
       options.verbose = true;
+    } else if (word.starts_with("--")) {
+      size_t equals = word.find('=');
+      if (equals == word.npos && i + 1 >= argc) return Error{std::string(word) + " needs a value"};
+      std::string name(word.substr(2, equals == word.npos ? word.npos : equals - 2));
+      line.settings.emplace_back(name, equals == word.npos ? argv[++i] : std::string(word.substr(equals + 1)));
     } else {
       return Error{"unknown option " + std::string(word)};
     }
@@ -76,8 +96,45 @@ Status parse(int argc, char* argv[], FrontEndOptions& options) {
   return Done{};
 }
 
-// Fills in what lies beside this program.
-Status locate(const char* argv0, FrontEndOptions& options) {
+// Fills in how to reach an interpreter on another machine.
+Status goElsewhere(const Configuration& configuration, const Manifest& manifest, FrontEndOptions& options) {
+  remote::RemoteOptions elsewhere;
+  auto destination = remote::parseDestination(configuration.via);
+  if (!destination) return destination.error();
+  elsewhere.destination = *destination;
+  if (!configuration.tokenFile.empty()) {
+    auto token = remote::readSecretFile(configuration.tokenFile);
+    if (!token) return token.error();
+    elsewhere.destination.token = *token;
+  }
+  elsewhere.destination.certificate = configuration.certificate;
+  elsewhere.connectPatience = std::chrono::seconds(configuration.timeoutSeconds);
+  elsewhere.digestFile = remote::digestFile();
+  elsewhere.architecture = configuration.architecture;
+  if (elsewhere.architecture.empty()) elsewhere.architecture = manifest.architecture;
+  if (elsewhere.architecture.empty()) elsewhere.architecture = remote::ownArchitecture();
+  if (configuration.root != "none") {
+    std::error_code error;
+    std::string root = configuration.root.empty() ? std::filesystem::current_path(error).string() : configuration.root;
+    while (root.size() > 1 && root.ends_with('/')) root.pop_back();
+    if (error || !std::filesystem::is_directory(root, error)) return Error{"root: " + root + " is no folder"};
+    if (root == "/") return Error{"root: the root folder itself cannot be shown on another machine; name a project's"};
+    elsewhere.files = remote::ProjectSelection{root, configuration.exclude};
+    elsewhere.files->maxFileBytes = configuration.maxFileBytes;
+  }
+  for (const std::string& name : configuration.variables) {
+    if (const char* value = getenv(name.c_str())) elsewhere.variables.push_back(name + "=" + value);
+  }
+  elsewhere.rtsOptions = options.rtsOptions;
+  elsewhere.ghcVersion = options.version->name;
+  elsewhere.way = options.way;
+  elsewhere.buildIdentity = options.identity;
+  options.connect = [elsewhere] { return remote::RemoteInterpreter::connect(elsewhere); };
+  return Done{};
+}
+
+// Fills in what lies beside this program, and what the configuration says.
+Status locate(const char* argv0, const CommandLine& line, FrontEndOptions& options) {
   std::error_code error;
   auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return Error{"/proc/self/exe: " + error.message()};
@@ -101,13 +158,18 @@ Status locate(const char* argv0, FrontEndOptions& options) {
   options.libraries = manifest->libraries[identity->first];
   options.program = folder + "/interpreter" + std::string(waySuffix(options.way));
 
+  Result<Configuration> configuration = readConfiguration();
+  if (!configuration) return configuration.error();
+  for (const auto& [name, value] : line.settings) {
+    if (Status set = setOption(*configuration, name, value); !set) return set;
+  }
+  if (!configuration->via.empty()) return goElsewhere(*configuration, *manifest, options);
+
   // RTS options are for one interpreter; and an application that is one (docs/examples) has no broker.
   std::string broker = folder + "/../iserv/iservd";
   if (!options.rtsOptions.empty() || getenv("GHCRTS") != nullptr || access(broker.c_str(), X_OK) != 0) {
     return Done{};
   }
-  Result<Configuration> configuration = readConfiguration();
-  if (!configuration) return configuration.error();
   if (configuration->share) options.broker = broker;
   return Done{};
 }
@@ -128,7 +190,7 @@ void noteSignals(FrontEndOptions& options) {
 // If GHC was started with a closed standard stream, the number of that stream can be that of one of its
 // pipes, or of the next file that is opened here. Nobody must take that for a standard stream: these are
 // always open from here on, as /dev/null if need be.
-Status secureStreams(FrontEndOptions& options) {
+Status secureStreams(CommandLine& options) {
   // GHC's pipes are this process's alone, too: whoever else held them would hide GHC's end from us.
   int readFd = fcntl(options.readFd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   int writeFd = fcntl(options.writeFd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -147,22 +209,24 @@ Status secureStreams(FrontEndOptions& options) {
 
 int main(int argc, char* argv[]) {
   FrontEndOptions options;
-  if (Status parsed = parse(argc, argv, options); !parsed) {
+  CommandLine line;
+  if (Status parsed = parse(argc, argv, line, options); !parsed) {
     std::fprintf(stderr, "iserv: %s\n%s", parsed.error().message.c_str(), kUsage);
     return 2;
   }
-  if (Status secured = secureStreams(options); !secured) return complain(secured.error().message);
-  if (Status located = locate(argv[0], options); !located) {
+  if (Status secured = secureStreams(line); !secured) return complain(secured.error().message);
+  if (Status located = locate(argv[0], line, options); !located) {
     return complain(located.error().message);
   }
   noteSignals(options);
   // ^C is for GHC and for the interpreter. A child of this process gets it too; a session of the broker's
   // is in another process group.
-  signal(SIGINT, [](int) { SharedInterpreter::interruptSession(); });
-  signal(SIGQUIT, [](int) { SharedInterpreter::interruptSession(); });
+  signal(SIGINT, [](int) { FrontEnd::interrupt(); });
+  signal(SIGQUIT, [](int) { FrontEnd::interrupt(); });
   // A peer that is gone shows in write().
   signal(SIGPIPE, SIG_IGN);
-  return FrontEnd(options).run();
+  GhcPipes ghc(*options.version, line.readFd, line.writeFd, options.verbose);
+  return FrontEnd(options, ghc).run();
 }
 
 }  // namespace

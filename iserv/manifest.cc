@@ -13,6 +13,8 @@ Result<Manifest> readManifest(const std::string& folder) {
   while (file >> name >> value) {
     if (name == "ghc-version") {
       manifest.ghcVersion = value;
+    } else if (name == "architecture") {
+      manifest.architecture = value;
     } else if (name.ends_with(kLibrary)) {
       manifest.libraries[name.substr(0, name.size() - kLibrary.size())].insert(value);
     } else {

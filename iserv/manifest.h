@@ -17,6 +17,7 @@ namespace splicehost {
 
 struct Manifest {
   std::string ghcVersion;
+  std::string architecture;  // of the interpreters, as the Linux kernel calls it
   // Way's name ("vanilla", "profiled", "dynamic") to the build identity of its interpreter.
   std::map<std::string, std::string, std::less<>> identities;
   // Way's name to the system libraries of its interpreter.

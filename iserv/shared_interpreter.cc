@@ -31,8 +31,6 @@ constexpr uint64_t kAnswerPatienceMs = 1000;
 constexpr uint64_t kSessionPatienceMs = 5000;
 // Symbols in a report. A session at GHCi's prompt can go on for days.
 constexpr size_t kMaxSymbols = 4096;
-// What malloc() would keep to.
-constexpr uint64_t kAlignment = 16;
 
 // The session's process group, for the signal handler; 0 if there is none.
 std::atomic<pid_t> sessionGroup = 0;
@@ -128,7 +126,8 @@ struct SharedInterpreter::Records {
   capnp::List<schema::Trie::Node>::Reader nodes;
 };
 
-SharedInterpreter::SharedInterpreter(PacketSocket broker) : broker_(kj::mv(broker)) {}
+SharedInterpreter::SharedInterpreter(PacketSocket broker, std::optional<FileView> view)
+    : broker_(kj::mv(broker)), view_(std::move(view)) {}
 
 SharedInterpreter::~SharedInterpreter() { sessionGroup = 0; }
 
@@ -150,7 +149,7 @@ Result<std::unique_ptr<SharedInterpreter>> SharedInterpreter::open(const SharedP
   if (!socket) return socket.error();
 
   std::unique_ptr<SharedInterpreter> shared(
-      new SharedInterpreter(PacketSocket(kj::mv(*socket))));
+      new SharedInterpreter(PacketSocket(kj::mv(*socket)), program.view));
   if (Status greeted = shared->hello(program); !greeted) return greeted.error();
   return shared;
 }
@@ -245,26 +244,6 @@ std::optional<SharedInterpreter::Operation> SharedInterpreter::operationOf(
   }
 }
 
-bool SharedInterpreter::answerMemory(schema::Request::Reader request, schema::Reply::Builder reply) {
-  // A session that goes on for so long has memory of its own.
-  constexpr uint64_t kRoom = uint64_t{16} << 20;
-  if (nextAddress_ + request.totalSize().wordCount * sizeof(capnp::word) + kRoom >
-      schema::ARENA_ADDRESS + schema::ARENA_SIZE) {
-    return false;
-  }
-  if (request.isMallocData()) {
-    reply.setPointer(place(view(request.getMallocData()), false));
-    return true;
-  }
-  if (request.isMallocStrings()) {
-    auto strings = request.getMallocStrings();
-    auto pointers = reply.initPointers(strings.size());
-    for (uint32_t i = 0; i < strings.size(); ++i) pointers.set(i, place(view(strings[i]), true));
-    return true;
-  }
-  return false;
-}
-
 bool SharedInterpreter::answerLoad(schema::Request::Reader request, schema::Reply::Builder reply) {
   std::optional<Operation> operation = operationOf(request);
   if (!operation) return false;
@@ -332,28 +311,9 @@ std::string SharedInterpreter::identify(const std::string& path) {
   return std::string(view(answer.getIdentity().getSha256()));
 }
 
-uint64_t SharedInterpreter::place(std::string_view bytes, bool terminated) {
-  uint64_t address = nextAddress_;
-  placed_.push_back({address, std::string(bytes)});
-  // The arena is all zeros.
-  uint64_t size = bytes.size() + (terminated ? 1 : 0);
-  nextAddress_ += (size + kAlignment - 1) / kAlignment * kAlignment;
-  return address;
-}
-
 void SharedInterpreter::replay(bool everything, const std::function<void(capnp::MessageBuilder&)>& send) {
-  // Bytes that lie together travel together.
-  auto placed = std::span(placed_).subspan(everything ? 0 : std::exchange(replayed_, placed_.size()));
-  if (!placed.empty()) {
-    uint64_t begin = placed.front().address;
-    std::string all(nextAddress_ - begin, '\0');
-    for (const PlacedData& data : placed) all.replace(data.address - begin, data.bytes.size(), data.bytes);
-    capnp::MallocMessageBuilder builder;
-    auto place = builder.initRoot<schema::ToInterpreter>().initRequest().initPlaceData();
-    place.setAddress(begin);
-    place.setData(toData(all));
-    send(builder);
-  }
+  capnp::MallocMessageBuilder placed;
+  if (placed_.fill(placed.initRoot<schema::ToInterpreter>().initRequest(), everything)) send(placed);
   if (!everything) return;
   for (const Operation& operation : operations_) {
     capnp::MallocMessageBuilder builder;
@@ -396,6 +356,7 @@ Status SharedInterpreter::order() {
   auto attach = builder.initRoot<schema::ToBroker>().initAttach();
   attach.setNode(records_->nodes[node_].getId());
   attach.setLike(zygote_);
+  if (view_) describe(*view_, attach.initView());
   auto files = attach.initFiles(static_cast<uint32_t>(operations_.size()));
   for (uint32_t i = 0; i < files.size(); ++i) files.set(i, toData(operations_[i].file));
   std::vector<int> fds = {session.get()};

@@ -21,6 +21,8 @@
 #include <vector>
 
 #include "iserv/child.h"
+#include "iserv/file_view.h"
+#include "iserv/placed_data.h"
 #include "protocol/broker.capnp.h"
 #include "protocol/connection.h"
 #include "protocol/packet_socket.h"
@@ -36,6 +38,7 @@ struct SharedProgram {
   std::string ghcVersion;
   schema::Way way;
   std::string buildIdentity;
+  std::optional<FileView> view;  // what of the file system the session sees otherwise
 };
 
 class SharedInterpreter {
@@ -49,7 +52,9 @@ class SharedInterpreter {
 
   // Answers requests that put bytes into memory, into the arena. For all requests of these kinds, also when
   // there is an interpreter, so that such addresses do not depend on it; replay() must follow then.
-  bool answerMemory(schema::Request::Reader request, schema::Reply::Builder reply);
+  bool answerMemory(schema::Request::Reader request, schema::Reply::Builder reply) {
+    return placed_.answer(request, reply);
+  }
   // Waits for the broker's records, if they are not there yet. Must have succeeded before answerLoad() and
   // attach().
   Status awaitRecords();
@@ -93,32 +98,26 @@ class SharedInterpreter {
     std::string file;
     std::string path;
   };
-  struct PlacedData {
-    uint64_t address;
-    std::string bytes;
-  };
 
-  explicit SharedInterpreter(PacketSocket broker);
+  SharedInterpreter(PacketSocket broker, std::optional<FileView> view);
   Status hello(const SharedProgram& program);
   Result<std::optional<PacketSocket::Packet>> receive(uint64_t patienceMs);
   std::optional<Operation> operationOf(schema::Request::Reader request) const;
   bool follow(const Operation& operation);
   Status order();
   std::string identify(const std::string& path);
-  uint64_t place(std::string_view bytes, bool terminated);
   void fill(schema::Report::Builder report, bool symbols) const;
   void sendReport(bool symbols);
 
   PacketSocket broker_;
+  std::optional<FileView> view_;
   std::unique_ptr<Records> records_;
   std::string folder_;       // the working directory
   uint32_t node_ = 0;        // where in the trie: an index
   kj::AutoCloseFd ordered_;  // the socket to a session that was asked for ahead of time
   uint32_t zygote_ = 0;      // the process that the session is a fork of; 0 if there is no session yet
   std::vector<Operation> operations_;  // answered here
-  std::vector<PlacedData> placed_;
-  size_t replayed_ = 0;  // how many of these a session has
-  uint64_t nextAddress_ = schema::ARENA_ADDRESS;
+  PlacedData placed_;
   // What the session was asked to load next, until it was asked for something else.
   std::vector<Operation> loaded_;
   std::vector<std::string> symbols_;

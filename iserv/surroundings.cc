@@ -7,8 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
 #include <string>
+
+#include "iserv/file_view.h"
 
 namespace splicehost {
 
@@ -66,9 +69,17 @@ bool canBeAdopted(schema::Attach::Reader attach) {
 
 Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds) {
   if (fds.size() != 1 + kStreams) return Error{"the client did not send its streams"};
-  if (fchdir(fds[0].get()) != 0) return systemError("the working directory");
+  if (!attach.hasView() && fchdir(fds[0].get()) != 0) return systemError("the working directory");
   for (int fd = 0; fd < kStreams; ++fd) {
     if (dup2(fds[static_cast<size_t>(fd) + 1].get(), fd) < 0) return systemError("a standard stream");
+  }
+
+  if (attach.hasView()) {
+    // Most splices read no files, and are not to fail for it.
+    if (Status entered = enterView(fileView(attach.getView())); !entered) {
+      std::fprintf(stderr, "splicehost: files are not at the paths that the compiler has them: %s\n",
+                   entered.error().message.c_str());
+    }
   }
 
   // The variables live as long as the process.

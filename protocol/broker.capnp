@@ -14,7 +14,7 @@ using Cxx = import "/capnp/c++.capnp";
 using Interpreter = import "interpreter.capnp";
 $Cxx.namespace("splicehost::schema");
 
-const brokerProtocolVersion :UInt32 = 2;
+const brokerProtocolVersion :UInt32 = 3;
 # Raised by every change that is not backward compatible. All sides must have the same.
 
 # --- What is shared ---------------------------------------------------------------------------------
@@ -177,6 +177,9 @@ struct Attach {
   like @7 :UInt32;
   # The zygote (Attached.zygote) that the client's session was a fork of, if this one is to repeat what that
   # one did; otherwise 0. The new session is a fork of the same process, as long as it is there.
+  view @8 :FileView;
+  # What of the file system the session sees otherwise than its zygote does; null if nothing. The working
+  # directory's fd is then not used.
   struct Limit {
     resource @0 :Int32;
     # As setrlimit() names it.
@@ -185,6 +188,16 @@ struct Attach {
     hard @2 :UInt64;
     # All bits set: no limit.
   }
+}
+
+struct FileView {
+  # Files of another machine, which a session for a client there sees at the paths that they have there.
+  root @0 :Data;
+  # Absolute path of a folder, which need not exist here.
+  content @1 :Data;
+  # The folder that is to be seen there, read-only.
+  workingDirectory @2 :Data;
+  # Absolute path.
 }
 
 struct Attached {

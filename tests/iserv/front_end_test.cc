@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "iserv/ghc_pipes.h"
 #include "tests/iserv/temporary_folder.h"
 
 namespace splicehost {
@@ -77,9 +78,8 @@ class FrontEndTest : public ::testing::Test {
     if (pipe2(requests, O_CLOEXEC) != 0 || pipe2(answers, O_CLOEXEC) != 0) abort();
     if (write(requests[1], fromGhc.data(), fromGhc.size()) < 0) abort();
     if (ghcLeaves) close(requests[1]);
-    options.readFd = requests[0];
-    options.writeFd = answers[1];
-    int status = FrontEnd(options).run();
+    GhcPipes ghc(*options.version, requests[0], answers[1], options.verbose);
+    int status = FrontEnd(options, ghc).run();
     close(requests[0]);
     if (!ghcLeaves) close(requests[1]);
     close(answers[1]);

@@ -1,0 +1,98 @@
+// Cap'n Proto messages over a stream to another machine.
+//
+// Framing: each message is one frame: the number of bytes that follow, the number of bytes that they become
+// (both 32 bits, little-endian), and then a piece of a zstd stream, which becomes one message in Cap'n Proto's
+// standard framing. All pieces of a direction are one zstd frame, so that what has been said before need not be
+// said again: a load request takes little more than its file's digest. Messages that carry content (the highest bit
+// of the second number is set) are a zstd frame of their own with a larger window, which has in it what is alike in a
+// package's archives, and which nobody has to prepare who sends none.
+#pragma once
+
+#include <capnp/message.h>
+#include <capnp/schema.h>
+#include <capnp/serialize.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "iserv/remote/stream.h"
+#include "protocol/result.h"
+
+struct ZSTD_CCtx_s;
+struct ZSTD_DCtx_s;
+
+namespace splicehost::remote {
+
+using Milliseconds = std::chrono::milliseconds;
+
+class Channel {
+ public:
+  // How long a send may make no progress.
+  explicit Channel(std::unique_ptr<Stream> stream, Milliseconds patience);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  enum class Kind { kDialogue, kContent };
+  // Queues a message and, unless more is to follow at once (`flush` is false), sends what is queued. Takes in what
+  // arrives meanwhile, so that two sides that send do not wait for each other. Fails if the connection is lost or
+  // stalls.
+  Status send(capnp::MessageBuilder& message, bool flush = true, Kind kind = Kind::kDialogue);
+  Status flush();
+
+  // Says that nothing more will be sent, and waits, so long at the most, until the other side says so, too: what was sent
+  // could be lost to it if this side hung up on something that it has not read.
+  void end(Milliseconds patience);
+
+  // Takes in what has arrived, without waiting.
+  Status takeIn();
+  // A message that has been taken in whole, if there is one; valid until the next call. Fails if the stream is
+  // malformed: nothing that follows means anything then.
+  template <typename Root>
+  Result<std::optional<typename Root::Reader>> next() {
+    Result<bool> got = nextMessage(capnp::Schema::from<Root>());
+    if (!got) return got.error();
+    if (!*got) return std::optional<typename Root::Reader>();
+    return std::optional(reader_->template getRoot<Root>());
+  }
+  // Nothing more will arrive: the other side has hung up.
+  bool ended() const { return ended_; }
+
+  // Readable when there may be something to take in; unless buffered(): then there is a message already, or a part of
+  // one that is no longer in the fd.
+  int fd() const { return stream_->readFd(); }
+  bool buffered() const;
+
+  // The largest message that is accepted from here on, in bytes; from the start, as large a one as is ever sent.
+  void limit(uint64_t bytes) { limit_ = bytes; }
+  static constexpr uint64_t kNoLimit = UINT64_MAX;
+
+  // When something was last taken in, or sent.
+  std::chrono::steady_clock::time_point lastHeard() const { return lastHeard_; }
+  std::chrono::steady_clock::time_point lastSaid() const { return lastSaid_; }
+
+ private:
+  Result<bool> nextMessage(capnp::StructSchema root);
+  using Packer = std::unique_ptr<ZSTD_CCtx_s, size_t (*)(ZSTD_CCtx_s*)>;
+  using Unpacker = std::unique_ptr<ZSTD_DCtx_s, size_t (*)(ZSTD_DCtx_s*)>;
+  Status unpack(ZSTD_DCtx_s* unpacker, std::span<const std::byte> packed, size_t size);
+
+  std::unique_ptr<Stream> stream_;
+  Milliseconds patience_;
+  uint64_t limit_ = kNoLimit;
+  Packer packers_[2];
+  Unpacker unpackers_[2];  // by Kind; made when they are needed
+  std::vector<std::byte> outgoing_;
+  std::vector<std::byte> incoming_;
+  size_t begin_ = 0;  // of what is unread of it
+  bool ended_ = false;
+  kj::Array<capnp::word> words_;
+  std::unique_ptr<capnp::FlatArrayMessageReader> reader_;
+  std::chrono::steady_clock::time_point lastHeard_;
+  std::chrono::steady_clock::time_point lastSaid_;
+};
+
+}  // namespace splicehost::remote

@@ -1,0 +1,139 @@
+#include "iserv/remote/digest_memory.h"
+
+#include <fcntl.h>
+#include <kj/io.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+namespace splicehost::remote {
+
+namespace {
+
+// Changes with the format.
+constexpr uint64_t kMark = 0x3153454749444853;
+// In the file. Some builds have thousands of libraries and files.
+constexpr size_t kMostRecords = 32768;
+
+// A record as it is in the file, which never leaves this machine.
+struct Record {
+  uint64_t mark;
+  uint64_t device, inode, size;
+  int64_t modified, changed;
+  std::array<uint8_t, 32> digest;
+  uint64_t checksum;
+};
+
+// 64-bit FNV-1a of all but the checksum: against torn writes, not against malice.
+uint64_t checksum(const Record& record) {
+  uint64_t value = 0xcbf29ce484222325;
+  auto* bytes = reinterpret_cast<const unsigned char*>(&record);
+  for (size_t i = 0; i < offsetof(Record, checksum); ++i) value = (value ^ bytes[i]) * 0x100000001b3;
+  return value;
+}
+
+}  // namespace
+
+std::string digestFile() {
+  auto variable = [](const char* name) {
+    const char* value = getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  std::string folder = variable("XDG_CACHE_HOME");
+  if (!folder.starts_with('/')) {
+    std::string home = variable("HOME");
+    if (!home.starts_with('/')) return "";
+    folder = home + "/.cache";
+  }
+  folder += "/splicehost";
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  return error ? "" : folder + "/digests";
+}
+
+DigestMemory::DigestMemory(std::string file) : file_(std::move(file)) {
+  kj::AutoCloseFd fd(open(file_.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status;
+  if (fd.get() < 0 || fstat(fd.get(), &status) != 0 || status.st_uid != geteuid()) return;
+  auto count = static_cast<size_t>(status.st_size) / sizeof(Record);
+  // One more than whole records: another process's write was cut short, and nothing after it is aligned.
+  if (count > kMostRecords || static_cast<size_t>(status.st_size) % sizeof(Record) != 0) {
+    beginAnew_ = true;
+    return;
+  }
+  std::vector<Record> records(count);
+  ssize_t got = pread(fd.get(), records.data(), count * sizeof(Record), 0);
+  if (got < 0) return;
+  records.resize(static_cast<size_t>(got) / sizeof(Record));
+  known_.reserve(records.size() + 64);
+  for (const Record& record : records) {
+    if (record.mark != kMark) beginAnew_ = true;
+    if (record.mark != kMark || record.checksum != checksum(record)) continue;
+    known_.push_back({{record.device, record.inode, record.size, record.modified, record.changed}, {record.digest}});
+  }
+  saved_ = known_.size();
+}
+
+std::optional<linker::ContentDigest> DigestMemory::find(const linker::FileStamp& stamp) const {
+  for (auto known = known_.rbegin(); known != known_.rend(); ++known) {
+    if (known->stamp.inode == stamp.inode && known->stamp == stamp) return known->digest;
+  }
+  return std::nullopt;
+}
+
+Result<linker::ContentDigest> DigestMemory::digestOf(const std::string& path, linker::FileStamp* stamp) {
+  constexpr int kAttempts = 3;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // The order matters; linker/content_identity.h.
+    int64_t now = linker::systemClock();
+    Result<linker::FileStamp> before = linker::stampOf(path);
+    if (!before) return before.error();
+    if (stamp != nullptr) *stamp = *before;
+    if (auto known = find(*before)) return *known;
+    Result<linker::ContentDigest> digest = linker::digestFile(path);
+    if (!digest) return digest;
+    Result<linker::FileStamp> after = linker::stampOf(path);
+    if (!after) return after.error();
+    if (*before != *after) continue;
+    note(*before, *digest, now);
+    return digest;
+  }
+  return Error{path + ": the file kept changing while it was read"};
+}
+
+void DigestMemory::note(const linker::FileStamp& stamp, const linker::ContentDigest& digest, int64_t since) {
+  if (linker::hasSettled(stamp, since)) known_.push_back({stamp, digest});
+}
+
+void DigestMemory::save() {
+  if (saved_ == known_.size()) return;
+  std::vector<Record> records;
+  for (size_t i = saved_; i < known_.size(); ++i) {
+    const linker::FileStamp& stamp = known_[i].stamp;
+    Record record{};
+    record.mark = kMark;
+    record.device = stamp.device;
+    record.inode = stamp.inode;
+    record.size = stamp.size;
+    record.modified = stamp.mtimeNs;
+    record.changed = stamp.ctimeNs;
+    record.digest = known_[i].digest.bytes;
+    record.checksum = checksum(record);
+    records.push_back(record);
+  }
+  saved_ = known_.size();
+  // A file that is begun anew takes the old one's place at once, so that nobody sees a part of it.
+  std::string target = beginAnew_ ? file_ + "." + std::to_string(getpid()) : file_;
+  kj::AutoCloseFd fd(open(target.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (fd.get() < 0) return;
+  ssize_t put = write(fd.get(), records.data(), records.size() * sizeof(Record));
+  bool whole = put == static_cast<ssize_t>(records.size() * sizeof(Record));
+  if (beginAnew_ && (!whole || rename(target.c_str(), file_.c_str()) != 0)) unlink(target.c_str());
+  beginAnew_ = false;
+}
+
+}  // namespace splicehost::remote

@@ -1,0 +1,51 @@
+// The digests of files, remembered from one process to the next by the files' stamps.
+//
+// The file is a header and records of a fixed size, each with a checksum, to which processes append at the same
+// time; one that is torn or of another version is as good as not there. When it has grown too large it is begun anew.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "linker/content_identity.h"
+#include "protocol/result.h"
+
+namespace splicehost::remote {
+
+// Where the digests of this user's files are remembered: $XDG_CACHE_HOME/splicehost/digests, or
+// ~/.cache/splicehost/digests. Makes the folder. Empty if there can be none.
+std::string digestFile();
+
+class DigestMemory {
+ public:
+  // Uses this file, whose folder exists. Without it, or with one that cannot be used, nothing is remembered.
+  explicit DigestMemory(std::string file);
+  DigestMemory(const DigestMemory&) = delete;
+  DigestMemory& operator=(const DigestMemory&) = delete;
+  ~DigestMemory() { save(); }
+
+  // What a file with this stamp contains, if that is known.
+  std::optional<linker::ContentDigest> find(const linker::FileStamp& stamp) const;
+
+  // The content of a file, which is read if it must be. Fails if it cannot be read or does not hold still.
+  Result<linker::ContentDigest> digestOf(const std::string& path, linker::FileStamp* stamp = nullptr);
+
+  // A file is known to have this content, from the time `since` on (linker::systemClock()).
+  void note(const linker::FileStamp& stamp, const linker::ContentDigest& digest, int64_t since);
+
+  // Appends what is new to the file.
+  void save();
+
+ private:
+  struct Known {
+    linker::FileStamp stamp;
+    linker::ContentDigest digest;
+  };
+  std::string file_;
+  std::vector<Known> known_;
+  size_t saved_ = 0;  // how many of them are in the file
+  bool beginAnew_ = false;
+};
+
+}  // namespace splicehost::remote

@@ -1,0 +1,349 @@
+#include "iserv/remote/remote_interpreter.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "protocol/connection.h"
+#include "protocol/describe.h"
+#include "protocol/ghc_messages.h"
+
+namespace splicehost::remote {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A target says something at least this often, and so does a front end.
+constexpr Milliseconds kAliveInterval{5000};
+// When a target that says nothing is taken to be gone.
+constexpr Milliseconds kSilencePatience{20'000};
+// How long the connection may take nothing.
+constexpr Milliseconds kSendPatience{20'000};
+
+capnp::Data::Reader toData(std::string_view text) {
+  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
+}
+
+void setContent(schema::Content::Builder builder, const ContentSource& source) {
+  builder.setSha256({source.digest.bytes.data(), source.digest.bytes.size()});
+  builder.setSize(source.size);
+  builder.setName(toData(source.name));
+}
+
+Error within(const Destination& destination, const Error& error) {
+  return error.within("the target '" + destination.text + "' cannot be reached");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RemoteLink>> RemoteInterpreter::connect(RemoteOptions options) {
+  auto connected = connectTo(options.destination, options.connectPatience);
+  if (!connected) return within(options.destination, connected.error());
+  std::unique_ptr<RemoteInterpreter> interpreter(
+      new RemoteInterpreter(std::move(options), std::move(*connected)));
+  if (Status said = interpreter->sayHello(); !said) return said.error();
+  return std::unique_ptr<RemoteLink>(std::move(interpreter));
+}
+
+RemoteInterpreter::RemoteInterpreter(RemoteOptions options, Connected connected)
+    : options_(std::move(options)),
+      connected_(std::move(connected)),
+      channel_(std::make_unique<Channel>(std::move(connected_.stream), kSendPatience)),
+      digests_(options_.digestFile),
+      files_(digests_),
+      started_(Clock::now()) {}
+
+// Hanging up ends the interpreter, and a command.
+RemoteInterpreter::~RemoteInterpreter() noexcept(false) { channel_.reset(); }
+
+Status RemoteInterpreter::sayHello() {
+  capnp::MallocMessageBuilder builder;
+  auto hello = builder.initRoot<schema::ToTarget>().initHello();
+  hello.setProtocolVersion(schema::REMOTE_PROTOCOL_VERSION);
+  hello.setToken(toData(options_.destination.token));
+  auto code = hello.initCode();
+  code.setGhcVersion(options_.ghcVersion);
+  code.setWay(options_.way);
+  code.setWordBits(sizeof(void*) * 8);
+  code.setBigEndian(std::endian::native == std::endian::big);
+  code.setArchitecture(options_.architecture);
+  code.setBuildIdentity(options_.buildIdentity);
+  code.setInterpreterProtocol(schema::PROTOCOL_VERSION);
+  auto variables = hello.initVariables(static_cast<uint32_t>(options_.variables.size()));
+  for (uint32_t i = 0; i < variables.size(); ++i) variables.set(i, toData(options_.variables[i]));
+  std::unique_ptr<char, decltype(&free)> folder(getcwd(nullptr, 0), &free);
+  if (!folder) return Error{std::string("the working directory: ") + std::strerror(errno)};
+  folder_ = folder.get();
+  hello.setFolder(toData(folder_));
+  // There is no way to ask.
+  mode_t mask = umask(0);
+  umask(mask);
+  hello.setUmask(mask);
+  auto words = hello.initRtsOptions(static_cast<uint32_t>(options_.rtsOptions.size()));
+  for (uint32_t i = 0; i < words.size(); ++i) words.set(i, options_.rtsOptions[i]);
+  if (options_.files) {
+    auto tree = describeProject(*options_.files, files_);
+    if (!tree) return tree.error();
+    auto files = hello.initFiles();
+    files.setRoot(toData(options_.files->root));
+    setContent(files.initTree(), *tree);
+  }
+  if (Status sent = channel_->send(builder); !sent) return lost(sent.error().message);
+  return Done{};
+}
+
+Status RemoteInterpreter::send(capnp::MessageBuilder& message, bool awaited) {
+  // Why there is no interpreter any more is for receive() to say.
+  if (ended_) return Done{};
+  Status sent = sendRequest(message.getRoot<schema::ToInterpreter>().asReader(), awaited);
+  if (!sent) {
+    ended_ = true;
+    reason_ = sent.error().message;
+  }
+  return sent;
+}
+
+Status RemoteInterpreter::sendRequest(schema::ToInterpreter::Reader message, bool awaited) {
+  if (!message.isRequest()) return sendOne(message, std::nullopt, "", awaited);
+  auto request = message.getRequest();
+  auto nameOf = [](capnp::Text::Reader text) { return ghc::fileName({text.begin(), text.size()}); };
+  switch (request.which()) {
+    case schema::Request::LOAD_DLL:
+      return sendLoadDll(message, nameOf(request.getLoadDll()), awaited);
+    case schema::Request::LOAD_ARCHIVE:
+    case schema::Request::LOAD_OBJ: {
+      bool archive = request.isLoadArchive();
+      std::string file = nameOf(archive ? request.getLoadArchive() : request.getLoadObj());
+      auto content = archive ? files_.archive(file) : files_.file(file);
+      if (!content) return content.error();
+      // The interpreter knows a file by its content, and the compiler by its name: an object that has changed must
+      // go before it comes again.
+      auto old = loaded_.find(file);
+      if (!archive && old != loaded_.end() && old->second->digest != content->digest) {
+        Status unloaded = sendAlone(schema::Request::UNLOAD_OBJ, file, old->second);
+        if (!unloaded) return unloaded;
+      }
+      loaded_.insert_or_assign(file, *content);
+      return sendOne(message, *content, file, awaited);
+    }
+    case schema::Request::UNLOAD_OBJ: {
+      std::string file = nameOf(request.getUnloadObj());
+      auto old = loaded_.extract(file);
+      return sendOne(message, old.empty() ? std::nullopt : old.mapped(), file, awaited);
+    }
+    default:
+      return sendOne(message, std::nullopt, "", awaited);
+  }
+}
+
+Status RemoteInterpreter::sendLoadDll(schema::ToInterpreter::Reader message, const std::string& file,
+                                      bool awaited) {
+  auto parts = files_.sharedObject(file);
+  if (!parts) return parts.error();
+  for (size_t i = 0; i + 1 < parts->size(); ++i) {
+    const auto& part = (*parts)[i];
+    if (Status sent = sendAlone(schema::Request::LOAD_DLL, part.path, part.content); !sent) return sent;
+  }
+  const auto& last = parts->back();
+  // If the target's loader is to find it: by this name.
+  return sendOne(message, last.content, last.content ? file : last.path, awaited);
+}
+
+// A request of our own, with a reply that is not for the front end.
+Status RemoteInterpreter::sendAlone(schema::Request::Which which, const std::string& file,
+                                    const std::optional<ContentSource>& content) {
+  capnp::MallocMessageBuilder builder;
+  auto to = builder.initRoot<schema::ToTarget>();
+  auto request = to.initInterpreter().initRequest();
+  if (which == schema::Request::LOAD_DLL) {
+    request.setLoadDll(file);
+  } else {
+    request.setUnloadObj(file);
+  }
+  if (content) setContent(to.initContent(), *content);
+  replies_.push_back(false);
+  return channel_->send(builder, false);
+}
+
+Status RemoteInterpreter::sendOne(schema::ToInterpreter::Reader message, const std::optional<ContentSource>& content,
+                                  const std::string& file, bool awaited) {
+  capnp::MallocMessageBuilder builder;
+  auto to = builder.initRoot<schema::ToTarget>();
+  to.setInterpreter(message);
+  to.setAwaited(awaited);
+  if (content) setContent(to.initContent(), *content);
+  if (message.isRequest()) {
+    replies_.push_back(true);
+    // What the target is to find goes by another name there.
+    if (message.getRequest().isLoadDll() && !content) to.getInterpreter().getRequest().setLoadDll(file);
+  }
+  if (Status sent = channel_->send(builder); !sent) return lost(sent.error().message);
+  return Done{};
+}
+
+Result<std::optional<schema::FromInterpreter::Reader>> RemoteInterpreter::receive() {
+  for (;;) {
+    Result<bool> is = ready();
+    if (!is) return is.error();
+    if (*is) break;
+    pollfd fds[] = {{fd(), POLLIN, 0}};
+    poll(fds, 1, patienceMs());
+  }
+  if (message_) return std::exchange(message_, std::nullopt);
+  if (!reason_.empty()) return Error{reason_};
+  return std::optional<schema::FromInterpreter::Reader>();
+}
+
+Result<bool> RemoteInterpreter::ready() {
+  if (message_ || ended_) return true;
+  Status sent = Done{};
+  do {
+    if (Status taken = channel_->takeIn(); !taken) return lost(taken.error().message);
+    for (;;) {
+      auto message = channel_->next<schema::FromTarget>();
+      if (!message) return lost(message.error().message);
+      if (!*message) break;
+      if (Status handled = handle(**message); !handled) return handled.error();
+      if (message_ || ended_) return true;
+    }
+    if (!sent) return lost(sent.error().message);
+    // If that fails, the target may have said why.
+    if (!wanted_.empty()) sent = sendPart();
+  } while (!wanted_.empty() || !sent);
+  if (channel_->ended()) return lost("it hung up");
+  auto now = Clock::now();
+  if (!greeted_ && now - started_ > options_.connectPatience) {
+    return lost("it has not answered within " + std::to_string(options_.connectPatience.count() / 1000) + " s");
+  }
+  if (greeted_ && now - channel_->lastHeard() > kSilencePatience) {
+    return lost("it has said nothing for " + std::to_string(kSilencePatience.count() / 1000) + " s");
+  }
+  if (now - channel_->lastSaid() > kAliveInterval) {
+    capnp::MallocMessageBuilder builder;
+    builder.initRoot<schema::ToTarget>().setAlive();
+    if (Status sent = channel_->send(builder); !sent) return lost(sent.error().message);
+  }
+  return false;
+}
+
+int RemoteInterpreter::patienceMs() const {
+  if (greeted_) return static_cast<int>(kAliveInterval.count());
+  auto left = std::chrono::duration_cast<Milliseconds>(started_ + options_.connectPatience - Clock::now());
+  return static_cast<int>(std::clamp<int64_t>(left.count() + 1, 1, kAliveInterval.count()));
+}
+
+Status RemoteInterpreter::handle(schema::FromTarget::Reader message) {
+  if (!greeted_ && !message.isHello() && !message.isEnded() && !message.isOutput()) {
+    return lost("its first message is not a hello");
+  }
+  switch (message.which()) {
+    case schema::FromTarget::HELLO:
+      return handleHello(message.getHello());
+    case schema::FromTarget::INTERPRETER:
+      if (message.getInterpreter().isReply()) {
+        if (replies_.empty()) return lost("it answers what it was not asked");
+        bool ours = replies_.front();
+        replies_.pop_front();
+        auto reply = message.getInterpreter().getReply();
+        if (!ours) {
+          if (reply.isFailed()) return Error{reply.getFailed().cStr()};
+          if (reply.isLoadedDll() && reply.getLoadedDll().isFailed()) {
+            return Error{reply.getLoadedDll().getFailed().cStr()};
+          }
+          return Done{};
+        }
+        if (options_.files && reply.isQResult() && reply.getQResult().isException()) {
+          std::string hint = explainMissingFile(reply.getQResult().getException().cStr(), *options_.files,
+                                                folder_);
+          if (!hint.empty()) std::fprintf(stderr, "iserv: %s\n", hint.c_str());
+        }
+      }
+      message_ = message.getInterpreter();
+      return Done{};
+    case schema::FromTarget::WANTED:
+      for (auto wanted : message.getWanted()) {
+        Wanted& next = wanted_.emplace_back();
+        auto sha256 = wanted.getSha256();
+        if (sha256.size() != next.digest.bytes.size()) return lost("it wants content by a digest of another size");
+        std::copy(sha256.begin(), sha256.end(), next.digest.bytes.begin());
+        next.offset = wanted.getOffset();
+      }
+      return Done{};
+    case schema::FromTarget::OUTPUT: {
+      auto output = message.getOutput();
+      int stream = output.getStream() == STDERR_FILENO ? STDERR_FILENO : STDOUT_FILENO;
+      auto data = output.getData();
+      // If nobody reads it any more it is lost, as it would be here.
+      (void)writeAll(stream, {reinterpret_cast<const std::byte*>(data.begin()), data.size()}).ok();
+      return Done{};
+    }
+    case schema::FromTarget::ENDED: {
+      auto ended = message.getEnded();
+      ended_ = true;
+      end_ = Child::Exit{ended.getStatus(), ended.getSignal()};
+      if (ended.getSignal() == 0) reason_ = ended.getReason().cStr();
+      return Done{};
+    }
+    case schema::FromTarget::ALIVE:
+      return Done{};
+  }
+  return Done{};
+}
+
+Status RemoteInterpreter::handleHello(schema::TargetHello::Reader hello) {
+  if (greeted_) return lost("it greets twice");
+  greeted_ = true;
+  if (hello.isRefused()) {
+    return Error{"the target '" + options_.destination.text + "' refuses: " + hello.getRefused().cStr()};
+  }
+  return Done{};
+}
+
+// Sends a part of what the target wants, and then looks what it has to say: it may want no more.
+Status RemoteInterpreter::sendPart() {
+  Wanted& wanted = wanted_.front();
+  auto piece = files_.read(wanted.digest, wanted.offset);
+  capnp::Data::Reader sha256(wanted.digest.bytes.data(), wanted.digest.bytes.size());
+  if (!piece) {
+    capnp::MallocMessageBuilder builder;
+    auto unreadable = builder.initRoot<schema::ToTarget>().initUnreadable();
+    unreadable.setSha256(sha256);
+    unreadable.setReason(piece.error().message);
+    wanted_.pop_front();
+    return channel_->send(builder);
+  }
+  capnp::MallocMessageBuilder builder(static_cast<uint>(piece->bytes.size() / sizeof(capnp::word) + 64));
+  auto part = builder.initRoot<schema::ToTarget>().initPart();
+  part.setSha256(sha256);
+  part.setData({reinterpret_cast<const capnp::byte*>(piece->bytes.data()), piece->bytes.size()});
+  part.setLast(piece->last);
+  wanted.offset += piece->bytes.size();
+  if (piece->last) wanted_.pop_front();
+  return channel_->send(builder, true, Channel::Kind::kContent);
+}
+
+void RemoteInterpreter::interrupt() {
+  capnp::MallocMessageBuilder builder;
+  builder.initRoot<schema::ToTarget>().setInterrupt();
+  // If the connection is lost that shows in what is awaited.
+  (void)channel_->send(builder).ok();
+}
+
+// The connection is of no use any more. Says which it is, and how a command ended.
+Error RemoteInterpreter::lost(const std::string& how) {
+  constexpr Milliseconds kPatience{500};
+  std::string what = "the connection to the target '" + options_.destination.text + "' " +
+                     (greeted_ ? "is lost: " : "could not be made: ") + how;
+  if (connected_.command) {
+    if (auto ended = connected_.command->ended(kPatience)) what += "; the command " + *ended;
+  }
+  return Error{what};
+}
+
+}  // namespace splicehost::remote

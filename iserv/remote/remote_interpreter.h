@@ -1,0 +1,87 @@
+// An interpreter on another machine, reached through a command, a Unix socket or TCP.
+//
+// What a request names by a file travels by content: the request goes ahead with the digest, and the target says if it
+// lacks it. So a compile whose libraries the target has costs no round trip for them.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "iserv/front_end.h"
+#include "iserv/remote/channel.h"
+#include "iserv/remote/connect.h"
+#include "iserv/remote/host_files.h"
+#include "iserv/remote/project_files.h"
+
+namespace splicehost::remote {
+
+struct RemoteOptions {
+  Destination destination;
+  Milliseconds connectPatience{30'000};
+  std::string digestFile;  // where digests are remembered; empty: nowhere
+  std::string architecture;  // what the compiler's code is for
+  std::optional<ProjectSelection> files;
+  std::vector<std::string> variables;  // of the environment, for interpreted code
+  std::vector<std::string> rtsOptions;
+  std::string ghcVersion;
+  schema::Way way = schema::Way::VANILLA;
+  std::string buildIdentity;
+};
+
+class RemoteInterpreter : public RemoteLink {
+ public:
+  // Connects, and says hello; the answer is awaited when something is. Fails with what could not be reached.
+  static Result<std::unique_ptr<RemoteLink>> connect(RemoteOptions options);
+  ~RemoteInterpreter() noexcept(false) override;
+
+  Status send(capnp::MessageBuilder& message, bool awaited = true) override;
+  Result<std::optional<schema::FromInterpreter::Reader>> receive() override;
+  Result<bool> ready() override;
+  bool buffered() const override { return message_.has_value() || !wanted_.empty() || channel_->buffered(); }
+  int fd() const override { return channel_->fd(); }
+  int patienceMs() const override;
+  std::optional<Child::Exit> end() const override { return end_; }
+  void interrupt() override;
+
+ private:
+  RemoteInterpreter(RemoteOptions options, Connected connected);
+
+  Status sayHello();
+  Status sendRequest(schema::ToInterpreter::Reader message, bool awaited);
+  Status sendOne(schema::ToInterpreter::Reader message, const std::optional<ContentSource>& content,
+                 const std::string& file, bool awaited);
+  Status sendLoadDll(schema::ToInterpreter::Reader message, const std::string& file, bool awaited);
+  Status sendPart();
+  Status sendAlone(schema::Request::Which which, const std::string& file, const std::optional<ContentSource>& content);
+  Status handle(schema::FromTarget::Reader message);
+  Status handleHello(schema::TargetHello::Reader hello);
+  Error lost(const std::string& how);
+
+  RemoteOptions options_;
+  Connected connected_;
+  std::unique_ptr<Channel> channel_;
+  DigestMemory digests_;
+  HostFiles files_;
+  // What was loaded from these paths.
+  std::map<std::string, std::optional<ContentSource>> loaded_;
+  // Replies to requests that the front end has not made are not for it: by request, whether one is.
+  std::deque<bool> replies_;
+  struct Wanted {
+    linker::ContentDigest digest;
+    uint64_t offset = 0;
+  };
+  std::deque<Wanted> wanted_;  // by the target
+  std::optional<schema::FromInterpreter::Reader> message_;  // for receive()
+  std::chrono::steady_clock::time_point started_;
+  bool greeted_ = false;
+  bool ended_ = false;
+  std::optional<Child::Exit> end_;
+  std::string reason_;
+  std::string folder_;  // the working directory
+};
+
+}  // namespace splicehost::remote
