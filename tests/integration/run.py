@@ -13,6 +13,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,8 @@ class Outcome(unittest.TestResult):
 
 def run_one(name):
     """Runs the test of the given name: (name, how it ended, explanation, seconds)."""
+    # Shells let what they run in the background ignore interrupts; programs would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
     outcome = Outcome()
     unittest.defaultTestLoader.loadTestsFromName(name).run(outcome)
