@@ -21,6 +21,15 @@ inline constexpr BreakFlag kBreakOff = 0;
 inline constexpr BreakFlag kBreakOn = 1;
 #endif
 
+// Note [Section memory]. The RTS linker gives each object allocators of pages below 2 GB. That of GHC 9.0 maps 32
+// pages for each, twice for an object, and writes to all of them (rts/linker/M32Alloc.c, m32_allocator_new): a
+// quarter of a megabyte for each member of an archive, so that the 1 GB of addresses is used up by some four thousand
+// modules, and the process is ended. GHC 9.2 takes pages when they are needed (9.2.1). linker/section_memory.cc does that
+// for GHC 9.0.
+#if __GLASGOW_HASKELL__ < 902
+#define SPLICEHOST_OWN_SECTION_MEMORY
+#endif
+
 // Note [Section indices]. The RTS linker looks in each object that it links for a table that only objects of
 // more than 65279 sections have (rts/linker/Elf.c, get_shndx_table). It remembers where the table is, but not
 // that there is none, and so reads all section headers for each section that has relocations: where code is

@@ -33,9 +33,11 @@ PROJECT_LIMIT = 0.5  # of ghc-iserv's wall time
 
 SESSION_MEGABYTES = 12.0
 
-# With three times the packages, a megabyte of code is linked in hardly more time. Quadratic would be 3.
+# With three times the packages, more than six times the code. A megabyte of it takes somewhat longer, since tables
+# of symbols outgrow the processor's caches; with quadratic linking it would take six times as long.
 SCALE_FROM, SCALE_TO = 100, 300
-SCALE_LIMIT = 1.5
+SCALE_LIMIT = 2.0
+SCALE_PEAK_LIMIT = 1.0  # of ghc-iserv's
 SCALE_WAYS = ("vanilla", "profiling")  # the dynamic way links by the system's loader
 
 
@@ -115,10 +117,20 @@ def judge_projects(results):
 
 
 def judge_scale(results):
-    """Whether the time for a megabyte of code stays what it is when there is more code."""
-    cold = {(r.ghc, r.way, r.packages): r for r in results if r.contender == OURS_COLD}
-    return [Verdict(f"GHC {ghc} {way}: a megabyte of {packages} packages", SCALE_LIMIT,
-                    ratio(more.wait_per_byte, cold[ghc, way, SCALE_FROM].wait_per_byte),
-                    f"of one of {SCALE_FROM} packages")
-            for (ghc, way, packages), more in cold.items()
-            if way in SCALE_WAYS and packages == SCALE_TO and (ghc, way, SCALE_FROM) in cold]
+    """Whether the time for a megabyte of code stays what it is when there is more code, and the memory."""
+    found = {(r.ghc, r.way, r.packages, r.contender): r for r in results}
+    verdicts = []
+    for r in results:
+        fewer = found.get((r.ghc, r.way, SCALE_FROM, OURS_COLD))
+        peer = found.get((r.ghc, r.way, r.packages, PEER))
+        case = f"GHC {r.ghc} {r.way}"
+        if r.contender != OURS_COLD or r.way not in SCALE_WAYS:
+            continue
+        if r.packages == SCALE_TO and fewer is not None:
+            verdicts.append(Verdict(f"{case}: a megabyte of {r.packages} packages", SCALE_LIMIT,
+                                    ratio(r.wait_per_byte, fewer.wait_per_byte),
+                                    f"of one of {SCALE_FROM} packages"))
+        if r.packages >= SCALE_FROM and peer is not None and not peer.failure:
+            verdicts.append(Verdict(f"{case}: peak memory with {r.packages} packages", SCALE_PEAK_LIMIT,
+                                    ratio(r.peak, peer.peak)))
+    return verdicts

@@ -284,10 +284,10 @@ def z_encoded(name):
     return "".join(special.get(character, character) for character in name)
 
 
-def closure_of(probes, packages):
-    """The packages that are loaded for the probes: theirs, and what these need."""
+def closure_of(some, packages):
+    """Some of the packages with all that they need, in the order of all."""
     by_unit = {package.unit: package for package in packages}
-    wanted = [probe.package.unit for probe in probes]
+    wanted = [package.unit for package in some]
     found = set()
     while wanted:
         unit = wanted.pop()

@@ -216,7 +216,7 @@ or `thAnswer` lasts until a splice's next question or its end.
 
 **Many packages**: one splice evaluates a function, applied where its type allows it, or a constant of \
 each of so many packages; the interpreter loads these and what they need, so many libraries of so many \
-megabytes. Each number of packages has those of the smaller ones. *peak* is the resident size of the largest \
+megabytes besides those that every interpreter consists of. Each number of packages has those of the smaller ones. *peak* is the resident size of the largest \
 process, *all processes* their proportional set size while the splice still runs, and *the session* what \
 this grew by when the session was started.
 

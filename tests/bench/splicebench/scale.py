@@ -30,7 +30,10 @@ PATIENCE = 600.0  # seconds until a session has evaluated everything
 
 @dataclass
 class ScaleResult:
-    """One contender with code of `packages` packages, which makes it load `libraries` with `size` bytes."""
+    """One contender with code of `packages` packages.
+
+    For them it loads `libraries` with `size` bytes, not counting those that every interpreter consists of.
+    """
 
     ghc: str
     way: str
@@ -79,10 +82,12 @@ def steps_of(ghc, ways, sizes, folder):
     if len(probes) < max(sizes):
         raise RuntimeError(f"GHC {ghc.version} has {len(probes)} packages with something to evaluate, "
                            f"not {max(sizes)}: ./setup scale installs more")
+    interpreters_own = closure_of([package for package in packages if package.name == "ghci"], packages)
     steps = []
     for way in ways:
         for size in sizes:
-            files = [path for package in closure_of(probes[:size], packages)
+            loaded = closure_of([probe.package for probe in probes[:size]], packages)
+            files = [path for package in loaded if package not in interpreters_own
                      for path in package.files(way, ghc.version)]
             source = folder / f"Scale{size}.hs"
             source.write_text(module_text(source.stem, probes[:size]))
