@@ -4,6 +4,7 @@
   SPLICEHOST_ISERV=build/ghc-9.0.2/iserv tests/integration/run.py [options] [text ...]
 
 With --share the interpreters are those of a broker; only tests that know no difference run then.
+With --short, tests of faults and of what sharing does not let through run in the vanilla way only.
 With texts, only tests whose name contains one of them run. The last line counts passed, failed
 and skipped tests; the exit status is 0 if something passed and nothing failed.
 """
@@ -22,6 +23,9 @@ import unittest
 
 SHARING_MAKES_NO_DIFFERENCE = ("test_failures.", "test_ghci.", "test_identical.", "test_input.",
                                "test_interactive.", "test_output.", "test_scale.")
+
+ONE_WAY_IS_ENOUGH = ("test_kill.", "test_mutated_streams.", "test_sharing_brokers.", "test_sharing_client.",
+                     "test_sharing_content.", "test_sharing_faults.", "test_sharing_isolation.", "test_sharing_soak.")
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -57,6 +61,11 @@ def find_tests(texts):
         print("\n".join(loader.errors), f"0 passed, {len(loader.errors)} failed", sep="\n")
         sys.exit(1)
     return [name for name in names if not texts or any(text in name for text in texts)]
+
+
+def is_long(name):
+    """Whether --short leaves the test out."""
+    return name.startswith(ONE_WAY_IS_ENOUGH) and any(way in name for way in ("_profiling", "_dynamic"))
 
 
 def test_names(suite):
@@ -108,6 +117,7 @@ def parse_arguments():
     parser.add_argument("--ways", help="the ways to test (default: vanilla,profiling,dynamic)")
     parser.add_argument("--jobs", type=int, default=2, help="tests to run at a time (default: 2)")
     parser.add_argument("--share", action="store_true", help="use shared interpreters")
+    parser.add_argument("--short", action="store_true", help="some tests in the vanilla way only")
     parser.add_argument("--list", action="store_true", help="only list the tests")
     return parser.parse_args()
 
@@ -120,6 +130,8 @@ def main():
     names = find_tests(arguments.texts)
     if arguments.share:
         names = [name for name in names if name.startswith(SHARING_MAKES_NO_DIFFERENCE)]
+    if arguments.short:
+        names = [name for name in names if not is_long(name)]
     if arguments.list:
         print("\n".join(names))
         return 0
