@@ -89,12 +89,12 @@ EXPECTATIONS = {
     },
     "9.6.6": {  # Debian 13
         "th": Expectation(399),
-        "ghci": Expectation(0),
+        "ghci": Expectation(34),
         "ghci-external": Expectation(371, GHCI_KNOWN),
     },
     "9.10.3": {  # Debian testing, with the tests of 9.10.2
         "th": Expectation(452),
-        "ghci": Expectation(0),
+        "ghci": Expectation(34),
         "ghci-external": Expectation(383, {**GHCI_KNOWN, "ghci064": INSTANCE_ORDER}),
     },
 }
