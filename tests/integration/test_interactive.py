@@ -122,7 +122,8 @@ class AtTheTerminal(IntegrationTest):
         time.sleep(0.3)
         terminal.press_control_c()
         terminal.wait_for_end()
-        self.assertIn("ghc-iserv terminated", terminal.text)
+        # Which of these depends on the GHC, and on whether the process's end or that of its pipe is seen first.
+        self.assertRegex(terminal.text, r"(ghc-iserv|External interpreter) terminated|remoteCall: end of file")
 
     @for_each(way=WAYS)
     def test_conversation(self, way):

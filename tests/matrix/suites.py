@@ -35,6 +35,9 @@ apt-get update -qq -o APT::Update::Error-Mode=any && apt-get dist-upgrade -y -qq
 """
 INSTALL = "./setup tests && apt-get clean"
 
+# What installs, which may be beside the tests of another suite, leaves the processors to them.
+INSTALL_NICENESS = 10
+
 # After this time a mirror is taken not to answer, and a command to hang.
 MIRROR_SECONDS = 30
 INSTALL_SECONDS = 30 * 60
@@ -81,14 +84,19 @@ class NotInstalled(Exception):
     """A suite could not be made ready to run anything."""
 
 
-def run(words, outputs, limit, variables=None):
+def run(words, outputs, limit):
     """Runs a command: (status, lines of output). What it says is written to each of the outputs, too."""
     lines = []
     with subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL, text=True, errors="replace",
-                          cwd=CHECKOUT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        timer = threading.Timer(limit, process.kill)
+                          cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        overdue = threading.Event()
+
+        def stop():
+            overdue.set()
+            process.kill()
+
+        timer = threading.Timer(limit, stop)
         timer.start()
-        started = time.monotonic()
         try:
             for line in process.stdout:
                 lines.append(line.rstrip("\n"))
@@ -97,7 +105,7 @@ def run(words, outputs, limit, variables=None):
                     stream.flush()
         finally:
             timer.cancel()
-    if time.monotonic() - started >= limit:
+    if overdue.is_set():
         lines.append(f"no end within {limit} s: {' '.join(map(str, words))}")
     return process.returncode, lines
 
@@ -136,23 +144,24 @@ class Suite:
         self._steps = steps
         self._outcome = Outcome(name)
 
-    def _isolated(self, words, limit, outputs=()):
+    def _isolated(self, words, limit, outputs=(), niceness=INSTALL_NICENESS):
         """Runs a command with all that it starts in namespaces of its own: (status, lines of output).
 
         Nothing outlives it: neither a process nor a mount, even if this process is killed.
         """
         with open(self.log, "a", encoding="utf-8") as log:
-            return run(["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid",
-                        "--fork", "--kill-child", *words], [log, *outputs], limit)
+            return run(["nice", "-n", str(niceness), "setpriv", "--pdeathsig", "KILL", "unshare", "--mount",
+                        "--propagation", "private", "--pid", "--fork", "--kill-child", *words], [log, *outputs], limit)
 
-    def _enter(self, words, limit, outputs=()):
+    def _enter(self, words, limit, outputs=(), niceness=INSTALL_NICENESS):
         """Runs a command in the root, in the checkout: (status, lines of output)."""
         variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                      "LANG": "C.UTF-8", "TERM": "dumb", "DEBIAN_FRONTEND": "noninteractive",
                      "PYTHONDONTWRITEBYTECODE": "1", "SPLICEHOST_BUILD": BUILD}
         variables.update({name: os.environ[name] for name in PASSED_ON if name in os.environ})
         return self._isolated([FOLDER / "enter", self.root, CHECKOUT, "env", "-i",
-                               *(f"{name}={value}" for name, value in variables.items()), *words], limit, outputs)
+                               *(f"{name}={value}" for name, value in variables.items()), *words], limit, outputs,
+                              niceness)
 
     def install(self):
         """Makes the root if there is none, brings it up to date, and installs what ./setup says.
@@ -222,7 +231,7 @@ class Suite:
         started = time.monotonic()
         if not outcome.trouble:
             outcome.ghc = (self._enter(["ghc", "--numeric-version"], INSTALL_SECONDS)[1] or ["-"])[-1]
-            outcome.add_results(*self._enter(["./check", *self._steps], CHECK_SECONDS, [sys.stdout]))
+            outcome.add_results(*self._enter(["./check", *self._steps], CHECK_SECONDS, [sys.stdout], niceness=0))
         outcome.seconds = time.monotonic() - started
         self._lock.close()
         return outcome

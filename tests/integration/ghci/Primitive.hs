@@ -1,3 +1,4 @@
+{-# LANGUAGE CPP #-}
 {-# LANGUAGE MagicHash #-}
 {-# LANGUAGE UnboxedSums #-}
 {-# LANGUAGE UnboxedTuples #-}
@@ -14,11 +15,22 @@ classifyInt n = case n of { 0# -> 10; 1# -> 11; -5# -> 12; 4611686018427387904# 
 classifyWord :: Word# -> Int
 classifyWord n = case n of { 0## -> 20; 18446744073709551615## -> 21; _ -> 22 }
 
+-- There are instructions for these patterns, which newer GHCs do not have any more.
 classifyDouble :: Double# -> Int
-classifyDouble d = case d of { 0.0## -> 30; 1.5## -> 31; _ -> 32 }
-
 classifyFloat :: Float# -> Int
+#if __GLASGOW_HASKELL__ < 906
+classifyDouble d = case d of { 0.0## -> 30; 1.5## -> 31; _ -> 32 }
 classifyFloat d = case d of { 0.0# -> 40; 2.5# -> 41; _ -> 42 }
+#else
+classifyDouble d
+  | isTrue# (d ==## 0.0##) = 30
+  | isTrue# (d ==## 1.5##) = 31
+  | otherwise = 32
+classifyFloat d
+  | isTrue# (d `eqFloat#` 0.0#) = 40
+  | isTrue# (d `eqFloat#` 2.5#) = 41
+  | otherwise = 42
+#endif
 
 classifyChar :: Char -> Int
 classifyChar c = case c of { 'a' -> 50; 'ß' -> 51; '\x10FFFF' -> 52; _ -> 53 }
@@ -58,7 +70,7 @@ wide n =
       later x = a + b + c + d + e + f + g + h + i + j + k + l + m + o + p + q + x
    in later (later (later n) `mod` 1000)
 
-data Many = Many Int Double Char !Int {-# UNPACK #-} !Word8 String | Few | Other Float
+data Several = Several Int Double Char !Int {-# UNPACK #-} !Word8 String | Few | Other Float
   deriving (Show, Eq, Ord)
 
 data Letter = A | B | C | D | E | F | G | H | I | J
@@ -67,12 +79,12 @@ data Letter = A | B | C | D | E | F | G | H | I | J
 bytes :: Int -> Int
 bytes (I# n) = case runRW# (\s -> case newByteArray# n s of
   (# s1, array #) -> case fillTo array n s1 of
-    s2 -> case readWord8Array# array (n -# 1#) s2 of
-      (# _, w #) -> (# s2, I# (word2Int# w) #)) of (# _, r #) -> r
+    s2 -> case readCharArray# array (n -# 1#) s2 of
+      (# _, c #) -> (# s2, I# (ord# c) #)) of (# _, r #) -> r
   where
     fillTo _ 0# s = s
     fillTo array i s =
-      fillTo array (i -# 1#) (writeWord8Array# array (i -# 1#) (int2Word# i) s)
+      fillTo array (i -# 1#) (writeCharArray# array (i -# 1#) (chr# i) s)
 
 loop :: Int -> Int -> Int
 loop acc 0 = acc
