@@ -52,7 +52,7 @@ EVALUATES_ITSELF = "GHC evaluates nothing it needs itself with an external inter
 OTHER_PACKAGES = "shows names of whatever packages are installed"
 INSTANCE_ORDER = "the order of instances differs with an external interpreter"
 
-# Of the later GHCs.
+# Of the later GHCs, with whose ghc-iserv these tests were run one by one: it is too slow for the whole folder.
 GHCI_KNOWN = {
     "Defer02": OTHER_FOLDER,
     "ghci024": PRINTS_FLAGS,
