@@ -10,9 +10,29 @@
 #include "linker/object_check.h"
 #include "protocol/ghc_messages.h"
 
+#if defined(__x86_64__)
+// Of libgcc's static part, which programs are linked with and no shared library offers.
+extern "C" {
+extern char __cpu_model[];
+extern char __cpu_features2[];
+int __cpu_indicator_init();
+}
+#endif
+
 namespace splicehost::linker {
 
 namespace {
+
+// What GCC's code asks which processor this is (__builtin_cpu_supports), as in the package bitvec.
+void insertProcessorSymbols() {
+#if defined(__x86_64__)
+  static char source[] = "(libgcc)";
+  auto insert = [](const char* name, void* address) { insertSymbol(source, const_cast<char*>(name), address); };
+  insert("__cpu_model", __cpu_model);
+  insert("__cpu_features2", __cpu_features2);
+  insert("__cpu_indicator_init", reinterpret_cast<void*>(__cpu_indicator_init));
+#endif
+}
 
 Error failed(const std::string& file, const char* what) {
   return Error{file + ": GHC's linker could not " + what + " it"};
@@ -52,6 +72,7 @@ void RtsLinker::initialise() {
   RtsLock lock;
   // Interpreted code may refer to any top-level thunk at any time, so none may be collected.
   initLinker_(1);
+  insertProcessorSymbols();
 }
 
 void* RtsLinker::lookup(const std::string& symbol) {
