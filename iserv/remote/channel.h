@@ -42,6 +42,8 @@ class Channel {
   // stalls.
   Status send(capnp::MessageBuilder& message, bool flush = true, Kind kind = Kind::kDialogue);
   Status flush();
+  // Bytes that are queued.
+  size_t unsent() const { return outgoing_.size(); }
 
   // Says that nothing more will be sent, and waits, so long at the most, until the other side says so, too: what was sent
   // could be lost to it if this side hung up on something that it has not read.
@@ -85,6 +87,8 @@ class Channel {
   uint64_t limit_ = kNoLimit;
   Packer packers_[2];
   Unpacker unpackers_[2];  // by Kind; made when they are needed
+  // For what is read or packed at a time; it is never cleared.
+  std::unique_ptr<std::byte[]> buffer_;
   std::vector<std::byte> outgoing_;
   std::vector<std::byte> incoming_;
   size_t begin_ = 0;  // of what is unread of it

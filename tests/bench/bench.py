@@ -189,11 +189,14 @@ def main():
                 + judge_projects(results.projects) + judge_scale(results.scale))
     publish(arguments, results, verdicts)
     failures = our_failures(results.measurements)
+    if verdicts:
+        print(report.verdict_lines(verdicts), file=sys.stderr)
     if arguments.check:
         met = sum(v.met for v in verdicts)
         # Where nothing could be judged, nothing was shown to hold.
         missed = len(verdicts) - met + len(failures) or int(not verdicts)
-        print(report.verdict_lines(verdicts) or "no bar could be judged", file=sys.stderr)
+        if not verdicts:
+            print("no bar could be judged", file=sys.stderr)
         print(f"{met} passed, {missed} failed", file=sys.stderr)
         return 1 if missed else 0
     return 1 if failures else 0
