@@ -183,7 +183,7 @@ find_file() {
 
 # install_way WAY: what a user has to do to get a way's libraries.
 install_way() {
-  case $libdir:$1 in
+  case ${libdir#"$prefix"}:$1 in
     *ghcup*) echo "ghcup install ghc $version --force" ;;
     /usr/lib/*:profiled) echo "apt-get install ghc-prof" ;;
     /usr/lib/*) echo "apt-get install --reinstall ghc" ;;
