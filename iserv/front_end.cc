@@ -495,7 +495,8 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
     if (!*ready) return Next::kGhcGone;
     auto message = connection_->receive();
     if ((!message || !*message) && repeatSession()) continue;
-    if (!message) return message.error().within("the interpreter's answer");
+    // What a remote interpreter's link has to say is said.
+    if (!message) return remote_ ? message.error() : message.error().within("the interpreter's answer");
     if (!*message) return interpreterGone();
     auto from = **message;
 

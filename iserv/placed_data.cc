@@ -15,6 +15,15 @@ std::string_view view(capnp::Data::Reader data) { return {data.asChars().begin()
 }  // namespace
 
 bool PlacedData::answer(schema::Request::Reader request, schema::Reply::Builder reply) {
+  // Another front end has chosen the address.
+  if (request.isPlaceData()) {
+    auto placed = request.getPlaceData();
+    if (placed.getAddress() < nextAddress_) return false;
+    pieces_.push_back({placed.getAddress(), std::string(view(placed.getData()))});
+    nextAddress_ = placed.getAddress() + placed.getData().size();
+    reply.setDone();
+    return true;
+  }
   // A session that goes on for so long has memory of its own.
   constexpr uint64_t kRoom = uint64_t{16} << 20;
   if (nextAddress_ + request.totalSize().wordCount * sizeof(capnp::word) + kRoom >

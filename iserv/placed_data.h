@@ -15,7 +15,8 @@ namespace splicehost {
 
 class PlacedData {
  public:
-  // Answers a request that puts bytes into memory. False if it is none, or if the arena is full.
+  // Answers a request that puts bytes into memory. False if it is none, or if the arena is full. (One that names the
+  // address, of a front end on another machine, is kept, too.)
   bool answer(schema::Request::Reader request, schema::Reply::Builder reply);
 
   // Makes the request that puts into an interpreter's memory what was answered since the last time, or

@@ -20,8 +20,9 @@ constexpr size_t kBytesOnTrust = size_t{4} << 20;
 constexpr size_t kHeader = 8;
 constexpr size_t kReadSize = size_t{256} << 10;
 // Archives of one package have much in common with each other; this is a few of them.
-constexpr int kWindowLog = 23;
+constexpr int kWindowLogs[] = {17, 23};
 constexpr int kLevel = 3;
+constexpr uint32_t kContentBit = uint32_t{1} << 31;
 
 using Clock = std::chrono::steady_clock;
 
@@ -40,18 +41,21 @@ void writeNumber(std::byte* bytes, uint32_t value) {
 Channel::Channel(std::unique_ptr<Stream> stream, Milliseconds patience)
     : stream_(std::move(stream)),
       patience_(patience),
-      packer_(ZSTD_createCCtx(), ZSTD_freeCCtx),
-      unpacker_(ZSTD_createDCtx(), ZSTD_freeDCtx),
+      packers_{Packer(nullptr, ZSTD_freeCCtx), Packer(nullptr, ZSTD_freeCCtx)},
+      unpackers_{Unpacker(nullptr, ZSTD_freeDCtx), Unpacker(nullptr, ZSTD_freeDCtx)},
       lastHeard_(Clock::now()),
-      lastSaid_(Clock::now()) {
-  ZSTD_CCtx_setParameter(packer_.get(), ZSTD_c_compressionLevel, kLevel);
-  ZSTD_CCtx_setParameter(packer_.get(), ZSTD_c_windowLog, kWindowLog);
-  ZSTD_DCtx_setParameter(unpacker_.get(), ZSTD_d_windowLogMax, kWindowLog);
-}
+      lastSaid_(Clock::now()) {}
 
 Channel::~Channel() = default;
 
-Status Channel::send(capnp::MessageBuilder& message, bool flushNow) {
+Status Channel::send(capnp::MessageBuilder& message, bool flushNow, Kind kind) {
+  auto which = static_cast<size_t>(kind);
+  Packer& packer = packers_[which];
+  if (packer == nullptr) {
+    packer.reset(ZSTD_createCCtx());
+    ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_compressionLevel, kLevel);
+    ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_windowLog, kWindowLogs[which]);
+  }
   auto words = capnp::messageToFlatArray(message);
   auto bytes = words.asBytes();
   if (bytes.size() > kMaxBytes) return Error{"a message of " + std::to_string(bytes.size()) + " bytes is too large"};
@@ -63,13 +67,14 @@ Status Channel::send(capnp::MessageBuilder& message, bool flushNow) {
     size_t old = outgoing_.size();
     outgoing_.resize(old + room);
     ZSTD_outBuffer out{outgoing_.data() + old, room, 0};
-    size_t left = ZSTD_compressStream2(packer_.get(), &out, &in, ZSTD_e_flush);
+    size_t left = ZSTD_compressStream2(packer.get(), &out, &in, ZSTD_e_flush);
     outgoing_.resize(old + out.pos);
     if (ZSTD_isError(left)) return Error{std::string("compression: ") + ZSTD_getErrorName(left)};
     if (left == 0 && in.pos == in.size) break;
   }
   writeNumber(outgoing_.data() + start, static_cast<uint32_t>(outgoing_.size() - start - kHeader));
-  writeNumber(outgoing_.data() + start + 4, static_cast<uint32_t>(bytes.size()));
+  writeNumber(outgoing_.data() + start + 4,
+              static_cast<uint32_t>(bytes.size()) | (kind == Kind::kContent ? kContentBit : 0));
   return flushNow ? flush() : Done{};
 }
 
@@ -94,6 +99,19 @@ Status Channel::flush() {
   outgoing_.clear();
   lastSaid_ = Clock::now();
   return Done{};
+}
+
+void Channel::end(Milliseconds patience) {
+  stream_->endWriting();
+  auto end = Clock::now() + patience;
+  while (!ended_) {
+    auto left = std::chrono::duration_cast<Milliseconds>(end - Clock::now());
+    pollfd wait = {stream_->readFd(), POLLIN, 0};
+    if (left.count() <= 0 || (!stream_->buffered() && poll(&wait, 1, static_cast<int>(left.count())) == 0)) return;
+    incoming_.clear();
+    begin_ = 0;
+    if (!takeIn()) return;
+  }
 }
 
 Status Channel::takeIn() {
@@ -129,7 +147,9 @@ Result<bool> Channel::nextMessage(capnp::StructSchema root) {
     return false;
   }
   size_t packed = readNumber(unread.data());
-  size_t size = readNumber(unread.data() + 4);
+  uint32_t second = readNumber(unread.data() + 4);
+  size_t size = second & ~kContentBit;
+  size_t which = (second & kContentBit) != 0 ? 1 : 0;
   if (size > kMaxBytes || packed > ZSTD_compressBound(size) + 1024 || size % sizeof(capnp::word) != 0 ||
       size == 0) {
     return Error{"a frame of " + std::to_string(packed) + " bytes for " + std::to_string(size) +
@@ -144,7 +164,13 @@ Result<bool> Channel::nextMessage(capnp::StructSchema root) {
     }
     return false;
   }
-  if (Status unpacked = unpack(unread.subspan(kHeader, packed), size); !unpacked) return unpacked.error();
+  Unpacker& unpacker = unpackers_[which];
+  if (unpacker == nullptr) {
+    unpacker.reset(ZSTD_createDCtx());
+    ZSTD_DCtx_setParameter(unpacker.get(), ZSTD_d_windowLogMax, kWindowLogs[which]);
+  }
+  Status unpacked = unpack(unpacker.get(), unread.subspan(kHeader, packed), size);
+  if (!unpacked) return unpacked.error();
   begin_ += kHeader + packed;
   // A message with too many segments, or sizes that do not fit, fails here.
   if (Status good = checkMessage(words_, root); !good) return good.error();
@@ -152,7 +178,7 @@ Result<bool> Channel::nextMessage(capnp::StructSchema root) {
   return true;
 }
 
-Status Channel::unpack(std::span<const std::byte> packed, size_t size) {
+Status Channel::unpack(ZSTD_DCtx_s* unpacker, std::span<const std::byte> packed, size_t size) {
   size_t room = std::min(size, kBytesOnTrust);
   words_ = kj::heapArray<capnp::word>(room / sizeof(capnp::word));
   ZSTD_inBuffer in{packed.data(), packed.size(), 0};
@@ -160,7 +186,7 @@ Status Channel::unpack(std::span<const std::byte> packed, size_t size) {
   for (;;) {
     auto bytes = words_.asBytes();
     ZSTD_outBuffer out{bytes.begin(), bytes.size(), done};
-    size_t left = ZSTD_decompressStream(unpacker_.get(), &out, &in);
+    size_t left = ZSTD_decompressStream(unpacker, &out, &in);
     if (ZSTD_isError(left)) return Error{std::string("decompression: ") + ZSTD_getErrorName(left)};
     bool progress = out.pos > done;
     done = out.pos;
@@ -177,7 +203,7 @@ Status Channel::unpack(std::span<const std::byte> packed, size_t size) {
   // What is left may be the end of a block, but nothing that becomes a byte.
   std::byte further;
   ZSTD_outBuffer out{&further, 1, 0};
-  size_t left = ZSTD_decompressStream(unpacker_.get(), &out, &in);
+  size_t left = ZSTD_decompressStream(unpacker, &out, &in);
   if (ZSTD_isError(left) || out.pos != 0 || in.pos != in.size) {
     return Error{"a frame becomes more than the " + std::to_string(size) + " bytes that it names"};
   }

@@ -3,7 +3,9 @@
 // Framing: each message is one frame: the number of bytes that follow, the number of bytes that they become
 // (both 32 bits, little-endian), and then a piece of a zstd stream, which becomes one message in Cap'n Proto's
 // standard framing. All pieces of a direction are one zstd frame, so that what has been said before need not be
-// said again: a load request takes little more than its file's digest.
+// said again: a load request takes little more than its file's digest. Messages that carry content (the highest bit
+// of the second number is set) are a zstd frame of their own with a larger window, which has in it what is alike in a
+// package's archives, and which nobody has to prepare who sends none.
 #pragma once
 
 #include <capnp/message.h>
@@ -34,11 +36,16 @@ class Channel {
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
+  enum class Kind { kDialogue, kContent };
   // Queues a message and, unless more is to follow at once (`flush` is false), sends what is queued. Takes in what
   // arrives meanwhile, so that two sides that send do not wait for each other. Fails if the connection is lost or
   // stalls.
-  Status send(capnp::MessageBuilder& message, bool flush = true);
+  Status send(capnp::MessageBuilder& message, bool flush = true, Kind kind = Kind::kDialogue);
   Status flush();
+
+  // Says that nothing more will be sent, and waits, so long at the most, until the other side says so, too: what was sent
+  // could be lost to it if this side hung up on something that it has not read.
+  void end(Milliseconds patience);
 
   // Takes in what has arrived, without waiting.
   Status takeIn();
@@ -65,12 +72,14 @@ class Channel {
 
  private:
   Result<bool> nextMessage(capnp::StructSchema root);
-  Status unpack(std::span<const std::byte> packed, size_t size);
+  using Packer = std::unique_ptr<ZSTD_CCtx_s, size_t (*)(ZSTD_CCtx_s*)>;
+  using Unpacker = std::unique_ptr<ZSTD_DCtx_s, size_t (*)(ZSTD_DCtx_s*)>;
+  Status unpack(ZSTD_DCtx_s* unpacker, std::span<const std::byte> packed, size_t size);
 
   std::unique_ptr<Stream> stream_;
   Milliseconds patience_;
-  std::unique_ptr<ZSTD_CCtx_s, size_t (*)(ZSTD_CCtx_s*)> packer_;
-  std::unique_ptr<ZSTD_DCtx_s, size_t (*)(ZSTD_DCtx_s*)> unpacker_;
+  Packer packers_[2];
+  Unpacker unpackers_[2];  // by Kind; made when they are needed
   std::vector<std::byte> outgoing_;
   std::vector<std::byte> incoming_;
   size_t begin_ = 0;  // of what is unread of it

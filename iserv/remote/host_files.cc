@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <functional>
+#include <utility>
 
 #include "linker/archive.h"
 #include "linker/mapped_file.h"
@@ -232,7 +232,7 @@ ContentSource HostFiles::bytes(std::string content, std::string name) {
 Result<ContentSource> HostFiles::archive(const std::string& path) {
   std::byte start[kThin.size()];
   kj::AutoCloseFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  bool thin = fd.get() >= 0 && read(fd.get(), start, sizeof start) == sizeof start && startsWith(start, kThin);
+  bool thin = fd.get() >= 0 && ::read(fd.get(), start, sizeof start) == sizeof start && startsWith(start, kThin);
   if (!thin) return file(path);
   auto mapped = linker::MappedFile::open(path);
   if (!mapped) return mapped.error();
@@ -302,35 +302,35 @@ Status HostFiles::addSharedObject(const std::string& path, int depth, std::vecto
   return Done{};
 }
 
-Status HostFiles::send(const linker::ContentDigest& digest, uint64_t offset, const Sink& sink) {
+Result<HostFiles::Piece> HostFiles::read(const linker::ContentDigest& digest, uint64_t offset) {
   auto found = origins_.find(digest);
   if (found == origins_.end()) return Error{"the target wants content that was not named to it"};
   const Origin& origin = found->second;
+  Piece piece;
   if (origin.path.empty()) {
     auto all = std::as_bytes(std::span(origin.bytes));
     if (offset > all.size()) return Error{"the target wants what is behind the end of the content"};
-    for (all = all.subspan(offset);;) {
-      auto piece = all.first(std::min<size_t>(all.size(), schema::CONTENT_PART_SIZE));
-      all = all.subspan(piece.size());
-      if (Status sent = sink(piece, all.empty()); !sent || all.empty()) return sent;
-    }
+    all = all.subspan(offset);
+    piece.last = all.size() <= schema::CONTENT_PART_SIZE;
+    all = all.first(std::min<size_t>(all.size(), schema::CONTENT_PART_SIZE));
+    piece.bytes.assign(all.begin(), all.end());
+    return piece;
   }
   kj::AutoCloseFd fd(open(origin.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   Result<linker::FileStamp> stamp = fd.get() >= 0 ? linker::stampOf(fd.get()) : Error{std::strerror(errno)};
   if (!stamp) return stamp.error().within(origin.path);
   if (*stamp != origin.stamp) return Error{origin.path + " has changed since it was named"};
   if (offset > stamp->size) return Error{"the target wants what is behind the end of " + origin.path};
-  std::vector<std::byte> buffer(schema::CONTENT_PART_SIZE);
-  for (;;) {
-    ssize_t got = pread(fd.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+  piece.bytes.resize(std::min<uint64_t>(stamp->size - offset, schema::CONTENT_PART_SIZE));
+  for (size_t done = 0; done < piece.bytes.size();) {
+    ssize_t got = pread(fd.get(), piece.bytes.data() + done, piece.bytes.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return Error{origin.path + ": " + std::strerror(errno)};
-    offset += static_cast<uint64_t>(got);
-    bool last = offset >= stamp->size;
-    if (got == 0 && !last) return Error{origin.path + " became shorter while it was sent"};
-    Status sent = sink(std::span(buffer).first(static_cast<size_t>(got)), last);
-    if (!sent || last) return sent;
+    if (got == 0) return Error{origin.path + " became shorter while it was sent"};
+    done += static_cast<size_t>(got);
   }
+  piece.last = offset + piece.bytes.size() == stamp->size;
+  return piece;
 }
 
 }  // namespace splicehost::remote

@@ -5,7 +5,6 @@
 // name is asked for, since the target has its own.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -46,10 +45,13 @@ class HostFiles {
   };
   Result<std::vector<SharedObject>> sharedObject(const std::string& path);
 
-  // Passes on content that file(), archive() or bytes() has named, from this offset on, in pieces. Fails if it is
-  // not there any more.
-  using Sink = std::function<Status(std::span<const std::byte> piece, bool last)>;
-  Status send(const linker::ContentDigest& digest, uint64_t offset, const Sink& sink);
+  // A part of content that file(), archive() or bytes() has named, from this offset on. Fails if it is not there any
+  // more.
+  struct Piece {
+    std::vector<std::byte> bytes;
+    bool last = false;
+  };
+  Result<Piece> read(const linker::ContentDigest& digest, uint64_t offset);
 
  private:
   struct Origin {

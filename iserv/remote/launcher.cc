@@ -10,8 +10,11 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -63,6 +66,20 @@ int versionOf(const std::string& path) {
   return std::sscanf(text.c_str(), "%d.%d", &major, &minor) == 2 ? major * 1000 + minor : 0;
 }
 
+// The compiler's locale may not be one of this machine's. What matters to interpreted code is mostly how characters are
+// encoded.
+void chooseLocale(const std::string& bundled) {
+  if (setlocale(LC_CTYPE, "") != nullptr) return;
+  std::string name;
+  for (const char* variable : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    if (const char* value = getenv(variable); name.empty() && value != nullptr) name = value;
+  }
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (name.find("utf-8") == name.npos && name.find("utf8") == name.npos) return;
+  setenv("LC_ALL", "C.UTF-8", 1);
+  if (setlocale(LC_CTYPE, "") == nullptr) setenv("LOCPATH", bundled.c_str(), 1);
+}
+
 }  // namespace
 
 int main(int argc, char* argv[]) {
@@ -84,6 +101,7 @@ int main(int argc, char* argv[]) {
     loader = bundled;
     libraries += ":" + folder + "/system";
   }
+  chooseLocale(folder + "/system/locale");
   std::vector<std::string> words = {loader, "--argv0", argv[0], "--library-path", libraries, program};
   for (int i = 1; i < argc; ++i) words.emplace_back(argv[i]);
   std::vector<char*> arguments;

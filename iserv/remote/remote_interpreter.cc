@@ -101,7 +101,12 @@ Status RemoteInterpreter::sayHello() {
 Status RemoteInterpreter::send(capnp::MessageBuilder& message, bool awaited) {
   // Why there is no interpreter any more is for receive() to say.
   if (ended_) return Done{};
-  return sendRequest(message.getRoot<schema::ToInterpreter>().asReader(), awaited);
+  Status sent = sendRequest(message.getRoot<schema::ToInterpreter>().asReader(), awaited);
+  if (!sent) {
+    ended_ = true;
+    reason_ = sent.error().message;
+  }
+  return sent;
 }
 
 Status RemoteInterpreter::sendRequest(schema::ToInterpreter::Reader message, bool awaited) {
@@ -197,14 +202,20 @@ Result<std::optional<schema::FromInterpreter::Reader>> RemoteInterpreter::receiv
 
 Result<bool> RemoteInterpreter::ready() {
   if (message_ || ended_) return true;
-  if (Status taken = channel_->takeIn(); !taken) return lost(taken.error().message);
-  for (;;) {
-    auto message = channel_->next<schema::FromTarget>();
-    if (!message) return lost(message.error().message);
-    if (!*message) break;
-    if (Status handled = handle(**message); !handled) return handled.error();
-    if (message_ || ended_) return true;
-  }
+  Status sent = Done{};
+  do {
+    if (Status taken = channel_->takeIn(); !taken) return lost(taken.error().message);
+    for (;;) {
+      auto message = channel_->next<schema::FromTarget>();
+      if (!message) return lost(message.error().message);
+      if (!*message) break;
+      if (Status handled = handle(**message); !handled) return handled.error();
+      if (message_ || ended_) return true;
+    }
+    if (!sent) return lost(sent.error().message);
+    // If that fails, the target may have said why.
+    if (!wanted_.empty()) sent = sendPart();
+  } while (!wanted_.empty() || !sent);
   if (channel_->ended()) return lost("it hung up");
   auto now = Clock::now();
   if (!greeted_ && now - started_ > options_.connectPatience) {
@@ -257,7 +268,11 @@ Status RemoteInterpreter::handle(schema::FromTarget::Reader message) {
       return Done{};
     case schema::FromTarget::WANTED:
       for (auto wanted : message.getWanted()) {
-        if (Status sent = sendContent(wanted); !sent) return sent;
+        Wanted& next = wanted_.emplace_back();
+        auto sha256 = wanted.getSha256();
+        if (sha256.size() != next.digest.bytes.size()) return lost("it wants content by a digest of another size");
+        std::copy(sha256.begin(), sha256.end(), next.digest.bytes.begin());
+        next.offset = wanted.getOffset();
       }
       return Done{};
     case schema::FromTarget::OUTPUT: {
@@ -290,29 +305,27 @@ Status RemoteInterpreter::handleHello(schema::TargetHello::Reader hello) {
   return Done{};
 }
 
-Status RemoteInterpreter::sendContent(schema::Wanted::Reader wanted) {
-  linker::ContentDigest digest;
-  auto sha256 = wanted.getSha256();
-  if (sha256.size() != digest.bytes.size()) return lost("it wants content by a digest of another size");
-  std::copy(sha256.begin(), sha256.end(), digest.bytes.begin());
-  Status connection = Done{};
-  Status sent = files_.send(digest, wanted.getOffset(), [&](std::span<const std::byte> piece, bool last) -> Status {
-    capnp::MallocMessageBuilder builder(static_cast<uint>(piece.size() / sizeof(capnp::word) + 64));
-    auto part = builder.initRoot<schema::ToTarget>().initPart();
-    part.setSha256(sha256);
-    part.setData({reinterpret_cast<const capnp::byte*>(piece.data()), piece.size()});
-    part.setLast(last);
-    connection = channel_->send(builder);
-    return connection;
-  });
-  if (!connection) return lost(connection.error().message);
-  if (sent) return sent;
-  capnp::MallocMessageBuilder builder;
-  auto unreadable = builder.initRoot<schema::ToTarget>().initUnreadable();
-  unreadable.setSha256(sha256);
-  unreadable.setReason(sent.error().message);
-  if (Status told = channel_->send(builder); !told) return lost(told.error().message);
-  return Done{};
+// Sends a part of what the target wants, and then looks what it has to say: it may want no more.
+Status RemoteInterpreter::sendPart() {
+  Wanted& wanted = wanted_.front();
+  auto piece = files_.read(wanted.digest, wanted.offset);
+  capnp::Data::Reader sha256(wanted.digest.bytes.data(), wanted.digest.bytes.size());
+  if (!piece) {
+    capnp::MallocMessageBuilder builder;
+    auto unreadable = builder.initRoot<schema::ToTarget>().initUnreadable();
+    unreadable.setSha256(sha256);
+    unreadable.setReason(piece.error().message);
+    wanted_.pop_front();
+    return channel_->send(builder);
+  }
+  capnp::MallocMessageBuilder builder(static_cast<uint>(piece->bytes.size() / sizeof(capnp::word) + 64));
+  auto part = builder.initRoot<schema::ToTarget>().initPart();
+  part.setSha256(sha256);
+  part.setData({reinterpret_cast<const capnp::byte*>(piece->bytes.data()), piece->bytes.size()});
+  part.setLast(piece->last);
+  wanted.offset += piece->bytes.size();
+  if (piece->last) wanted_.pop_front();
+  return channel_->send(builder, true, Channel::Kind::kContent);
 }
 
 void RemoteInterpreter::interrupt() {

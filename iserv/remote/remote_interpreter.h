@@ -41,7 +41,7 @@ class RemoteInterpreter : public RemoteLink {
   Status send(capnp::MessageBuilder& message, bool awaited = true) override;
   Result<std::optional<schema::FromInterpreter::Reader>> receive() override;
   Result<bool> ready() override;
-  bool buffered() const override { return message_.has_value() || channel_->buffered(); }
+  bool buffered() const override { return message_.has_value() || !wanted_.empty() || channel_->buffered(); }
   int fd() const override { return channel_->fd(); }
   int patienceMs() const override;
   std::optional<Child::Exit> end() const override { return end_; }
@@ -55,7 +55,7 @@ class RemoteInterpreter : public RemoteLink {
   Status sendOne(schema::ToInterpreter::Reader message, const std::optional<ContentSource>& content,
                  const std::string& file, bool awaited);
   Status sendLoadDll(schema::ToInterpreter::Reader message, const std::string& file, bool awaited);
-  Status sendContent(schema::Wanted::Reader wanted);
+  Status sendPart();
   Status sendAlone(schema::Request::Which which, const std::string& file, const std::optional<ContentSource>& content);
   Status handle(schema::FromTarget::Reader message);
   Status handleHello(schema::TargetHello::Reader hello);
@@ -70,6 +70,11 @@ class RemoteInterpreter : public RemoteLink {
   std::map<std::string, std::optional<ContentSource>> loaded_;
   // Replies to requests that the front end has not made are not for it: by request, whether one is.
   std::deque<bool> replies_;
+  struct Wanted {
+    linker::ContentDigest digest;
+    uint64_t offset = 0;
+  };
+  std::deque<Wanted> wanted_;  // by the target
   std::optional<schema::FromInterpreter::Reader> message_;  // for receive()
   std::chrono::steady_clock::time_point started_;
   bool greeted_ = false;

@@ -336,7 +336,6 @@ Result<bool> RemoteRequester::reply(uint64_t serial, schema::Request::Which whic
 }
 
 bool RemoteRequester::sendReply(uint64_t number, schema::Reply::Reader reply) {
-  passOnOutput();
   auto builder = std::make_unique<capnp::MallocMessageBuilder>(static_cast<uint>(reply.totalSize().wordCount + 16));
   builder->initRoot<schema::FromTarget>().initInterpreter().setReply(reply);
   early_.emplace(number, std::move(builder));
@@ -345,6 +344,8 @@ bool RemoteRequester::sendReply(uint64_t number, schema::Reply::Reader reply) {
     ++unsent_;
     bool flush = awaited || unsent_ >= kMaxUnsent;
     if (flush) unsent_ = 0;
+    // What was printed comes first.
+    if (awaited) passOnOutput();
     auto message = std::move(early_.begin()->second);
     early_.erase(early_.begin());
     ++nextReply_;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace splicehost::remote {
 
@@ -35,8 +36,11 @@ class PlainStream : public Stream {
                             : ::read(in_.get(), target.data(), target.size());
     if (got > 0) {
       result.bytes = static_cast<size_t>(got);
-    } else if (got == 0 || errno == ECONNRESET) {
+    } else if (got == 0 || (errno == ECONNRESET && std::exchange(reset_, true))) {
       result.ended = true;
+    } else if (errno == ECONNRESET) {
+      // A Unix socket says so before it gives what the other side had sent.
+      return read(target);
     } else if (errno == EAGAIN || errno == EINTR) {
       result.wantsToRead = true;
     } else {
@@ -65,6 +69,14 @@ class PlainStream : public Stream {
     return result;
   }
 
+  void endWriting() override {
+    if (socket_) {
+      shutdown(outNumber_, SHUT_WR);
+    } else {
+      out_ = nullptr;
+    }
+  }
+
   int readFd() const override { return in_.get(); }
   int writeFd() const override { return outNumber_; }
 
@@ -79,6 +91,7 @@ class PlainStream : public Stream {
   int outNumber_;
   bool socket_ = false;
   bool inSocket_ = false;
+  bool reset_ = false;
 };
 
 }  // namespace

@@ -31,6 +31,9 @@ class Stream {
   // Something has been read from the fd that read() has not yet returned.
   virtual bool buffered() const { return false; }
 
+  // Says that nothing more will be written.
+  virtual void endWriting() = 0;
+
   virtual int readFd() const = 0;
   virtual int writeFd() const = 0;
 };

@@ -33,6 +33,8 @@ using Clock = std::chrono::steady_clock;
 constexpr Milliseconds kHelloPatience{30'000};
 // How long the connection may take nothing.
 constexpr Milliseconds kSendPatience{20'000};
+// How long a front end may take to hang up.
+constexpr Milliseconds kEndPatience{3'000};
 // Folders in folders.
 constexpr int kMaxDepth = 64;
 
@@ -59,6 +61,7 @@ class Service {
     Status ready = prepare();
     if (!ready) {
       refuse(ready.error().message);
+      channel_.end(kEndPatience);
       return 1;
     }
     int status = 1;
@@ -71,6 +74,7 @@ class Service {
     }
     requester_->finish(status);
     store_->save();
+    channel_.end(kEndPatience);
     return status;
   }
 

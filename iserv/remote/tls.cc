@@ -41,6 +41,11 @@ class TlsStream : public Stream {
     return outcome(done, put, "writing");
   }
 
+  void endWriting() override {
+    (void)SSL_shutdown(session_.get());
+    ERR_clear_error();
+  }
+
   bool buffered() const override { return SSL_has_pending(session_.get()) != 0; }
   int readFd() const override { return socket_.get(); }
   int writeFd() const override { return socket_.get(); }

@@ -103,7 +103,7 @@ TEST_F(ConfigurationTest, SaysWhichLineIsWrong) {
   EXPECT_EQ(complaintAbout("share =\n"), ":1: share is '', but must be on or off");
   EXPECT_EQ(complaintAbout("idle 5\n"), ":1: 'idle 5' is not of the form name = value");
   EXPECT_EQ(complaintAbout("colour = red\n"),
-            ":1: there is no setting 'colour'; there are share, memory, zygotes, spares and idle");
+            ":1: there is no setting 'colour'; there are share, memory, zygotes, spares, idle, via, architecture, root, exclude, max-file, variables, token-file, certificate and timeout");
   EXPECT_EQ(complaintAbout("idle = 5\nidle = 6\n"), ":2: idle is set already, in " + file() + ":1");
   EXPECT_EQ(complaintAbout("idle = 5\n"), "");
 }

@@ -1,0 +1,70 @@
+#include "iserv/remote/digest_memory.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/iserv/temporary_folder.h"
+
+namespace splicehost::remote {
+namespace {
+
+class DigestMemoryTest : public ::testing::Test {
+ protected:
+  // A file whose times are long past.
+  std::string settled(const std::string& name, const std::string& text) { return folder_.write(name, text); }
+  std::string memory() { return folder_.path() / "digests"; }
+
+  testing::TemporaryFolder folder_;
+  linker::FileStamp stamp_{1, 2, 3, 4, 5};
+  linker::ContentDigest digest_{{7, 8, 9}};
+};
+
+TEST_F(DigestMemoryTest, RemembersFromOneToTheNext) {
+  { DigestMemory(memory()).note(stamp_, digest_, linker::systemClock()); }
+  EXPECT_EQ(DigestMemory(memory()).find(stamp_), digest_);
+  linker::FileStamp other = stamp_;
+  other.ctimeNs = 6;
+  EXPECT_EQ(DigestMemory(memory()).find(other), std::nullopt);
+}
+
+TEST_F(DigestMemoryTest, DoesNotTrustAFileThatCanChangeAndKeepItsStamp) {
+  linker::FileStamp young = stamp_;
+  young.mtimeNs = linker::systemClock();
+  DigestMemory remembered(memory());
+  remembered.note(young, digest_, linker::systemClock());
+  EXPECT_EQ(remembered.find(young), std::nullopt);
+}
+
+TEST_F(DigestMemoryTest, ReadsAFileThatItDoesNotKnow) {
+  std::string path = folder_.write("file", "abc");
+  auto digest = DigestMemory(memory()).digestOf(path);
+  ASSERT_TRUE(digest.ok());
+  EXPECT_EQ(digest->hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_FALSE(DigestMemory(memory()).digestOf(folder_.path() / "nothing").ok());
+}
+
+TEST_F(DigestMemoryTest, PassesOverDamage) {
+  { DigestMemory(memory()).note(stamp_, digest_, linker::systemClock()); }
+  std::fstream file(memory(), std::ios::in | std::ios::out);
+  file.seekp(50);
+  file << "?";
+  file.close();
+  EXPECT_EQ(DigestMemory(memory()).find(stamp_), std::nullopt);
+  // A record that was cut short makes what follows it unreadable, so the file is begun anew.
+  std::filesystem::resize_file(memory(), std::filesystem::file_size(memory()) - 3);
+  { DigestMemory(memory()).note(stamp_, digest_, linker::systemClock()); }
+  EXPECT_EQ(DigestMemory(memory()).find(stamp_), digest_);
+}
+
+TEST_F(DigestMemoryTest, DoesWithoutAFile) {
+  DigestMemory remembered("/nothing/here");
+  remembered.note(stamp_, digest_, linker::systemClock());
+  EXPECT_EQ(remembered.find(stamp_), digest_);
+}
+
+}  // namespace
+}  // namespace splicehost::remote
