@@ -364,6 +364,7 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
   capnp::MallocMessageBuilder builder;
   auto reply = builder.initRoot<schema::Reply>();
   Pending pending{request.which(), subject(request), false, "", messages_ - 1};
+  if (remote_ && request.isAddLibrarySearchPath()) libraryFolder_ = request.getAddLibrarySearchPath().cStr();
   if (answeredHere(request, options_.libraries, reply)) return answer(pending, reply);
   if (shared_ && shared_->answerMemory(request, reply)) {
     if (connection_ != nullptr) {
@@ -520,10 +521,22 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
     if (shared_ && !request.symbol.empty() && from.getReply().getMaybePointer().isPointer()) {
       shared_->noteSymbol(request.symbol);
     }
-    Result<Next> next = answer(request, from.getReply());
+    bool missing = remote_ && from.getReply().isLoadedDll() && from.getReply().getLoadedDll().isFailed();
+    Result<Next> next = missing ? answerMissing(request, from.getReply().getLoadedDll().getFailed().cStr())
+                                : answer(request, from.getReply());
     bool last = request.which == schema::Request::SHUTDOWN;
     return last && next && *next == Next::kContinue ? Next::kShutdown : next;
   }
+}
+
+// A library of the system's is not on the target. GHC names the folders of a package before its libraries.
+Result<FrontEnd::Next> FrontEnd::answerMissing(const Pending& request, const std::string& why) {
+  std::string text = why + " (on the target, which has its own system libraries; " + request.subject + " was asked for";
+  if (!libraryFolder_.empty()) text += " by the package that has libraries in " + libraryFolder_;
+  capnp::MallocMessageBuilder builder;
+  auto reply = builder.initRoot<schema::Reply>();
+  reply.initLoadedDll().setFailed(text + ")");
+  return answer(request, reply);
 }
 
 // Tells the requester. Fails if the reply is none to this request.

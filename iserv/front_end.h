@@ -92,6 +92,7 @@ class FrontEnd {
   Result<Next> carryOut(schema::Request::Reader request, capnp::MessageBuilder& message);
   Result<Next> awaitReplies();
   Result<Next> awaitReply(const Pending& request);
+  Result<Next> answerMissing(const Pending& request, const std::string& why);
   Result<Next> answer(const Pending& request, schema::Reply::Reader reply);
   Result<bool> waitForInterpreter(bool relayAnswers);
   Status sendAnswer(ghc::Bytes bytes);
@@ -112,6 +113,7 @@ class FrontEnd {
   InterpreterLink* connection_ = nullptr;
   PlacedData placed_;  // in a remote interpreter
   BriefWait wait_;
+  std::string libraryFolder_;  // that GHC has named last
   uint64_t messages_ = 0;  // requests decoded so far
   std::deque<Pending> pending_;  // the interpreter is busy with the first one
   std::optional<Child::Exit> sessionEnd_;  // how a session of the broker's ended, once that is known

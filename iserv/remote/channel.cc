@@ -120,7 +120,7 @@ Status Channel::takeIn() {
     begin_ = 0;
   }
   // What has arrived whole is to be used first.
-  while (!ended_ && incoming_.size() - begin_ < kMaxBytes) {
+  while (!ended_ && incoming_.size() - begin_ < std::min(kMaxBytes, limit_)) {
     size_t old = incoming_.size();
     incoming_.resize(old + kReadSize);
     auto got = stream_->read(std::span(incoming_).subspan(old));
@@ -150,7 +150,7 @@ Result<bool> Channel::nextMessage(capnp::StructSchema root) {
   uint32_t second = readNumber(unread.data() + 4);
   size_t size = second & ~kContentBit;
   size_t which = (second & kContentBit) != 0 ? 1 : 0;
-  if (size > kMaxBytes || packed > ZSTD_compressBound(size) + 1024 || size % sizeof(capnp::word) != 0 ||
+  if (size > std::min(kMaxBytes, limit_) || packed > ZSTD_compressBound(size) + 1024 || size % sizeof(capnp::word) != 0 ||
       size == 0) {
     return Error{"a frame of " + std::to_string(packed) + " bytes for " + std::to_string(size) +
                  " is no frame of this protocol"};

@@ -66,6 +66,10 @@ class Channel {
   int fd() const { return stream_->readFd(); }
   bool buffered() const;
 
+  // The largest message that is accepted from here on, in bytes; from the start, as large a one as is ever sent.
+  void limit(uint64_t bytes) { limit_ = bytes; }
+  static constexpr uint64_t kNoLimit = UINT64_MAX;
+
   // When something was last taken in, or sent.
   std::chrono::steady_clock::time_point lastHeard() const { return lastHeard_; }
   std::chrono::steady_clock::time_point lastSaid() const { return lastSaid_; }
@@ -78,6 +82,7 @@ class Channel {
 
   std::unique_ptr<Stream> stream_;
   Milliseconds patience_;
+  uint64_t limit_ = kNoLimit;
   Packer packers_[2];
   Unpacker unpackers_[2];  // by Kind; made when they are needed
   std::vector<std::byte> outgoing_;

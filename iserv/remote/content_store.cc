@@ -50,8 +50,9 @@ Result<std::unique_ptr<ContentStore>> ContentStore::open(const std::string& fold
   if (fs::path parent = fs::path(folder).parent_path(); !parent.empty()) fs::create_directories(parent, error);
   if (Status made = makeFolder(folder); !made) return made.error();
   struct stat status;
-  if (stat(folder.c_str(), &status) != 0) return systemError(folder);
+  if (lstat(folder.c_str(), &status) != 0) return systemError(folder);
   // Whoever can write to it has code run by everybody who uses it.
+  if (!S_ISDIR(status.st_mode)) return Error{folder + " is not a folder; name another one (--cache)"};
   if (status.st_uid != geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return Error{folder + " belongs to another user or is open to others; name another folder (--cache)"};
   }

@@ -33,6 +33,8 @@ using Clock = std::chrono::steady_clock;
 constexpr Milliseconds kHelloPatience{30'000};
 // How long the connection may take nothing.
 constexpr Milliseconds kSendPatience{20'000};
+// Bytes. An environment can have two megabytes.
+constexpr uint64_t kMaxHello = uint64_t{4} << 20;
 // How long a front end may take to hang up.
 constexpr Milliseconds kEndPatience{3'000};
 // Folders in folders.
@@ -81,6 +83,8 @@ class Service {
  private:
   // Reads the hello, and finds out whether it can be met.
   Status prepare() {
+    // Whoever has not shown a token is not given memory.
+    channel_.limit(kMaxHello);
     auto hello = awaitHello();
     if (!hello) return hello.error();
     capnp::MallocMessageBuilder copy;
@@ -88,6 +92,7 @@ class Service {
     auto client = copy.getRoot<schema::FrontEndHello>().asReader();
     if (Status fits = check(client); !fits) return fits;
 
+    channel_.limit(Channel::kNoLimit);
     auto store = ContentStore::open(options_.cache, options_.cacheBytes);
     if (!store) return store.error().within("the store of content");
     store_ = std::move(*store);
@@ -268,6 +273,12 @@ class Service {
     std::string root = toString(files.getRoot());
     if (!root.starts_with('/') || root.find("/../") != root.npos || root.ends_with("/..")) {
       return Error{"'" + root + "' is no absolute path of a folder"};
+    }
+    for (const std::string& folder : {options_.cache, options_.root}) {
+      if (folder.starts_with(root + "/")) {
+        return Error{"the front end's files are to be seen in " + root + ", which would hide the target's folder " +
+                     folder + ": name a smaller root (--root, ISERV_ROOT), or have the target elsewhere (--cache)"};
+      }
     }
     auto place = store_->findTree(digest);
     if (!place) {

@@ -40,15 +40,21 @@ class Machine:
     """A machine in a folder of a workspace.
 
     `network` says whether it shares this one's loopback interface, `share` whether its compiles share interpreters,
-    and `user` as whom it runs.
+    `user` as whom it runs, and `libraries` which libraries of this one's system it has.
     """
 
-    def __init__(self, workspace, name="machine", network=False, cache_bytes=None, share=True, user=None):
+    def __init__(self, workspace, name="machine", network=False, cache_bytes=None, share=True, user=None, libraries=()):
         self.workspace = workspace
         self.root = workspace.root / name
         for part in ("proc", "dev", "tmp", "target", "cache"):
             (self.root / part).mkdir(parents=True)
         (self.root / "dev" / "null").touch()
+        for library in libraries:
+            for folder in ("/lib", "/usr/lib"):
+                for found in pathlib.Path(folder).glob(f"*-linux-gnu/{library}"):
+                    target = self.root / found.parent.relative_to("/")
+                    target.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(found, target / library)
         self.cache = self.root / "cache"
         self._enter = workspace.root / f"enter-{name}"
         namespaces = ["-m", "-p", "-i", "-u", "-f", "--kill-child"] + ([] if network else ["-n"])

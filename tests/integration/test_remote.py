@@ -83,7 +83,8 @@ class IdenticalRemotely(RemoteTest):
     @for_each(way=WAYS)
     def test_one_shot(self, project, way):
         self.workspace.copy_modules(project.name)
-        machine = self.machine()
+        # What packages of these need is the system's.
+        machine = self.machine(libraries=("libz.so.1",) if project.name in ("persistent", "yesod") else ())
         via = machine.listen_here()
         results = []
         for compile_one in (self.compile_here, lambda *sources, way: self.compile_well(via, *sources, way=way)):
@@ -674,6 +675,13 @@ class Libraries(RemoteTest):
         self.assertNotEqual(done.status, 0)
         self.assertIn("libnowhere.so.7", done.stderr)
         self.assertIn("libneedy.so", done.stderr)
+
+    def test_a_package_whose_system_library_is_missing(self):
+        self.workspace.copy_modules("persistent")
+        done = self.compile(self.machine().command(), "Entities.hs")
+        self.assertNotEqual(done.status, 0)
+        self.assertIn("libz.so.1: cannot open shared object file", done.stderr)
+        self.assertRegex(done.stderr, r"on the target.*asked for by the package that has libraries in /.*zlib")
 
     def compile_with_library(self, needed):
         """A shared object of the project's that needs one which this machine has and the target has not."""
