@@ -20,8 +20,10 @@ constexpr size_t kBytesOnTrust = size_t{4} << 20;
 constexpr size_t kHeader = 8;
 constexpr size_t kReadSize = size_t{256} << 10;
 // Archives of one package have much in common with each other; this is a few of them.
-constexpr int kWindowLogs[] = {17, 23};
-constexpr int kLevel = 3;
+constexpr int kWindowLogs[] = {16, 23};
+// The dialogue is short, and its tables small: to prepare larger ones takes longer than they would save.
+constexpr int kLevels[] = {1, 3};
+constexpr int kDialogueHashLog = 13;
 constexpr uint32_t kContentBit = uint32_t{1} << 31;
 
 using Clock = std::chrono::steady_clock;
@@ -43,6 +45,7 @@ Channel::Channel(std::unique_ptr<Stream> stream, Milliseconds patience)
       patience_(patience),
       packers_{Packer(nullptr, ZSTD_freeCCtx), Packer(nullptr, ZSTD_freeCCtx)},
       unpackers_{Unpacker(nullptr, ZSTD_freeDCtx), Unpacker(nullptr, ZSTD_freeDCtx)},
+      buffer_(std::make_unique_for_overwrite<std::byte[]>(kReadSize)),
       lastHeard_(Clock::now()),
       lastSaid_(Clock::now()) {}
 
@@ -53,7 +56,8 @@ Status Channel::send(capnp::MessageBuilder& message, bool flushNow, Kind kind) {
   Packer& packer = packers_[which];
   if (packer == nullptr) {
     packer.reset(ZSTD_createCCtx());
-    ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_compressionLevel, kLevel);
+    ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_compressionLevel, kLevels[which]);
+    if (kind == Kind::kDialogue) ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_hashLog, kDialogueHashLog);
     ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_windowLog, kWindowLogs[which]);
   }
   auto words = capnp::messageToFlatArray(message);
@@ -63,12 +67,9 @@ Status Channel::send(capnp::MessageBuilder& message, bool flushNow, Kind kind) {
   outgoing_.resize(start + kHeader);
   ZSTD_inBuffer in{bytes.begin(), bytes.size(), 0};
   for (;;) {
-    size_t room = std::max(ZSTD_CStreamOutSize(), bytes.size() / 4);
-    size_t old = outgoing_.size();
-    outgoing_.resize(old + room);
-    ZSTD_outBuffer out{outgoing_.data() + old, room, 0};
+    ZSTD_outBuffer out{buffer_.get(), kReadSize, 0};
     size_t left = ZSTD_compressStream2(packer.get(), &out, &in, ZSTD_e_flush);
-    outgoing_.resize(old + out.pos);
+    outgoing_.insert(outgoing_.end(), buffer_.get(), buffer_.get() + out.pos);
     if (ZSTD_isError(left)) return Error{std::string("compression: ") + ZSTD_getErrorName(left)};
     if (left == 0 && in.pos == in.size) break;
   }
@@ -121,11 +122,9 @@ Status Channel::takeIn() {
   }
   // What has arrived whole is to be used first.
   while (!ended_ && incoming_.size() - begin_ < std::min(kMaxBytes, limit_)) {
-    size_t old = incoming_.size();
-    incoming_.resize(old + kReadSize);
-    auto got = stream_->read(std::span(incoming_).subspan(old));
-    incoming_.resize(old + (got ? got->bytes : 0));
+    auto got = stream_->read(std::span(buffer_.get(), kReadSize));
     if (!got) return got.error();
+    incoming_.insert(incoming_.end(), buffer_.get(), buffer_.get() + got->bytes);
     ended_ = got->ended;
     if (got->bytes == 0) break;
     lastHeard_ = Clock::now();

@@ -85,6 +85,8 @@ class Channel {
   uint64_t limit_ = kNoLimit;
   Packer packers_[2];
   Unpacker unpackers_[2];  // by Kind; made when they are needed
+  // For what is read or packed at a time; it is never cleared.
+  std::unique_ptr<std::byte[]> buffer_;
   std::vector<std::byte> outgoing_;
   std::vector<std::byte> incoming_;
   size_t begin_ = 0;  // of what is unread of it
