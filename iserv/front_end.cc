@@ -308,6 +308,8 @@ Status FrontEnd::waitForGhc() {
     if (connection_ == nullptr || !connection_->buffered()) {
       // Without an interpreter there is only GHC: poll() ignores a negative fd.
       pollfd fds[] = {{requester_.fd(), POLLIN, 0}, {connection_ != nullptr ? connection_->fd() : -1, POLLIN, 0}};
+      // Sending takes time that the requester does not wait if it has nothing to say just now.
+      if (remote_ && poll(fds, 1, 0) == 0) (void)connection_->flush();
       int ready = wait(fds);
       if (ready < 0) continue;  // a signal
       if (fds[0].revents != 0) return Done{};

@@ -21,6 +21,9 @@ class InterpreterLink {
   // Waits for a message; nothing if the interpreter has hung up. The reader is valid until the next call.
   virtual Result<std::optional<schema::FromInterpreter::Reader>> receive() = 0;
 
+  // Sends what send() has kept back, which it may do with what is not awaited. False if it had kept back nothing.
+  virtual bool flush() { return false; }
+
   // Whether receive() has something to say without waiting, after fd() was readable. That it was may have other
   // reasons.
   virtual Result<bool> ready() { return true; }

@@ -32,7 +32,7 @@ void addConfig(CLI::App& app, int& status) {
     }
     Table table({{"setting"}, {"value"}, {"from"}});
     for (const Configuration::Setting& setting : configuration->settings) {
-      table.add({std::string(setting.name), setting.value, setting.source});
+      table.add({std::string(setting.name), setting.value.empty() ? "-" : setting.value, setting.source});
     }
     std::printf("%s\n%s", table.text().c_str(), aboutFile().c_str());
     status = 0;

@@ -42,6 +42,8 @@ class Channel {
   // stalls.
   Status send(capnp::MessageBuilder& message, bool flush = true, Kind kind = Kind::kDialogue);
   Status flush();
+  // Bytes that are queued.
+  size_t unsent() const { return outgoing_.size(); }
 
   // Says that nothing more will be sent, and waits, so long at the most, until the other side says so, too: what was sent
   // could be lost to it if this side hung up on something that it has not read.

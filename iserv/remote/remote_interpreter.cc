@@ -23,6 +23,8 @@ using Clock = std::chrono::steady_clock;
 constexpr Milliseconds kAliveInterval{5000};
 // When a target that says nothing is taken to be gone.
 constexpr Milliseconds kSilencePatience{20'000};
+// Bytes that are kept back.
+constexpr size_t kMaxUnsent = 16 << 10;
 // How long the connection may take nothing.
 constexpr Milliseconds kSendPatience{20'000};
 
@@ -183,8 +185,17 @@ Status RemoteInterpreter::sendOne(schema::ToInterpreter::Reader message, const s
     // What the target is to find goes by another name there.
     if (message.getRequest().isLoadDll() && !content) to.getInterpreter().getRequest().setLoadDll(file);
   }
-  if (Status sent = channel_->send(builder); !sent) return lost(sent.error().message);
+  // What is not awaited goes with the next message, or while the compiler is busy.
+  bool now = awaited || channel_->unsent() > kMaxUnsent;
+  if (Status sent = channel_->send(builder, now); !sent) return lost(sent.error().message);
   return Done{};
+}
+
+bool RemoteInterpreter::flush() {
+  if (ended_ || channel_->unsent() == 0) return false;
+  // If the connection is lost that shows in what is awaited.
+  (void)channel_->flush().ok();
+  return true;
 }
 
 Result<std::optional<schema::FromInterpreter::Reader>> RemoteInterpreter::receive() {

@@ -40,6 +40,7 @@ class RemoteInterpreter : public RemoteLink {
 
   Status send(capnp::MessageBuilder& message, bool awaited = true) override;
   Result<std::optional<schema::FromInterpreter::Reader>> receive() override;
+  bool flush() override;
   Result<bool> ready() override;
   bool buffered() const override { return message_.has_value() || !wanted_.empty() || channel_->buffered(); }
   int fd() const override { return channel_->fd(); }

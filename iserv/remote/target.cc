@@ -4,16 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 
 #include "iserv/configuration.h"
 #include "iserv/file_view.h"

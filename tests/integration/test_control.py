@@ -106,6 +106,15 @@ class Config(ControlTest):
     def test_defaults(self):
         settings, text = self.settings()
         self.assertRegex(settings.pop("memory")[0], r"^\d+M$")
+        # Of splices on other machines.
+        self.assertIn("dist-newstyle", settings.pop("exclude")[0])
+        self.assertEqual(settings.pop("variables"), ("LANG,LC_ALL,LC_CTYPE,TZ", "default"))
+        elsewhere = {name: settings.pop(name) for name in ("via", "architecture", "root", "max-file", "token-file",
+                                                           "certificate", "timeout")}
+        self.assertEqual(elsewhere, {"via": ("-", "default"), "architecture": ("-", "default"),
+                                     "root": ("-", "default"), "max-file": ("16M", "default"),
+                                     "token-file": ("-", "default"), "certificate": ("-", "default"),
+                                     "timeout": ("30", "default")})
         self.assertEqual(settings, {"share": ("on", "default"), "zygotes": ("24", "default"),
                                     "spares": ("2", "default"), "idle": ("900", "default")})
         self.assertIn(f"The configuration file is {self.file}, which does not exist.\n", text)
