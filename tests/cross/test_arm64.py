@@ -109,7 +109,7 @@ class Arm64(unittest.TestCase):
         return self.run_there("/usr/bin/ghc", "-v0", *interpreter, *WAYS[way], "-c", source, cwd=folder, **environment)
 
     def compile_remotely(self, folder, source, way, *options, via=None, **environment):
-        words = ("--via", via or self.via, *options)
+        words = ("--via", via or self.via, "--timeout", "300", *options)
         return self.compile(folder, source, way, "-fexternal-interpreter", "-pgmi", self.iserv,
                             *(f"-opti{word}" for word in words), **environment)
 
