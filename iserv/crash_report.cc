@@ -73,9 +73,11 @@ void report(int signal, siginfo_t* information, void* context) {
   // GHC's registers (includes/stg/MachRegs.h): Sp is rbp.
   printHaskellStack(
       static_cast<uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RBP]));
+#elif defined(__aarch64__)
+  // Sp is x20.
+  printHaskellStack(static_cast<uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.regs[20]));
 #else
-  (void)context;
-  printHaskellStack(0);
+#error "the register that is GHC's Sp is not known"
 #endif
   // Returning would run into a crash again; abort() comes here by raise().
   raise(signal);

@@ -64,8 +64,13 @@ void startRts(int* argc, char*** argv, std::span<const ExportedSymbol> symbols) 
   // loaded and writes to it, in a fork to pages that were shared: 2 ms over aeson's libraries. More than 4 MB would
   // be memory that each further session has for itself.
   // -xm: objects lie one after another from there on, so that forks which load the same have it at the same
-  // addresses; the kernel puts what is only asked to be below 2 GB (MAP_32BIT) at random places.
+  // addresses; the kernel puts what is only asked to be below 2 GB (MAP_32BIT) at random places. Where objects need
+  // not be there (rts/linker/MMap.c, linkerAlwaysPic) they do anyway, and there is no such option.
+#if DEFAULT_LINKER_ALWAYS_PIC
+  config.rts_opts = "-A4m";
+#else
   config.rts_opts = "-A4m -xm40000000";
+#endif
   // Interpreted code can refer to any top-level thunk of the program at any time.
   config.keep_cafs = 1;
   hs_init_ghc(argc, argv, config);

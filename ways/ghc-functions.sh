@@ -3,11 +3,33 @@
 
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
 
-# ask_ghc GHC: sets `version` and `libdir`.
+# use_tools CXX SYSROOT WAYS [FOLDER...]: before anything else. Sets `cxx_command` and `machine`, the machine that the
+# compiler makes programs for. SYSROOT is empty, or the root folder of another machine's system, whose libraries are to
+# be used. A GHC of that system is run there, and then sees the FOLDERs.
+sysroot= sysroot_runner=()
+use_tools() {
+  cxx_command=("$1")
+  if [ -n "$2" ]; then
+    sysroot=$(realpath "$2") || fail "there is no folder $2"
+    cxx_command+=("--sysroot=$sysroot")
+    sysroot_runner=("$3/run-in-sysroot" "$sysroot" "${@:4}")
+  fi
+  machine=$("${cxx_command[@]}" -dumpmachine 2>/dev/null || uname -m)
+}
+
+# run PROGRAM ARGUMENT...: in the sysroot if the program is there.
+in_sysroot() { [ -n "$sysroot" ] && [ "${1#"$sysroot"/}" != "$1" ]; }
+run() {
+  if in_sysroot "$1"; then "${sysroot_runner[@]}" "${1#"$sysroot"}" "${@:2}"; else "$@"; fi
+}
+
+# ask_ghc GHC: sets `version`, `libdir`, and `prefix`, what is to be put before the paths that this GHC tells.
 ask_ghc() {
   command -v "$1" >/dev/null || fail "there is no program $1"
-  version=$("$1" --numeric-version) || fail "$1 does not tell its version; is it a GHC?"
-  libdir=$("$1" --print-libdir)
+  version=$(run "$1" --numeric-version) || fail "$1 does not tell its version; is it a GHC?"
+  prefix=
+  ! in_sysroot "$1" || prefix=$sysroot
+  libdir=$prefix$(run "$1" --print-libdir)
 }
 
 # require_wire_table GHC SOURCES: ends the program if the version has no wire table. Call ask_ghc before.
@@ -32,7 +54,7 @@ describe_ghc() {
   while IFS=$'\t' read -r id field value; do
     package[$id:$field]=$value
     [ "$field" != name ] || by_name[$value]=$id
-  done < <("$ghc_pkg" --global-package-db "$libdir/package.conf.d" --no-user-package-db field '*' \
+  done < <(run "$ghc_pkg" --global-package-db "${libdir#"$prefix"}/package.conf.d" --no-user-package-db field '*' \
       id,name,depends,import-dirs,library-dirs,dynamic-library-dirs,hs-libraries,extra-libraries,include-dirs |
     awk -v OFS='\t' '
       function flush() { if (field != "" && field != "id") print id, field, value; field = "" }
@@ -42,7 +64,13 @@ describe_ghc() {
       END { flush() }')
   [ -n "${by_name[rts]:-}" ] || fail "GHC $version has no package rts in $libdir/package.conf.d"
 }
-field() { echo "${package[$1:$2]:-}"; }
+field() {
+  local value=${package[$1:$2]:-}
+  case $2 in
+    *-dirs) set -- $value; echo "${@/#/$prefix}" ;;
+    *) echo "$value" ;;
+  esac
+}
 
 # visit ID: adds to `packages` every package that this one depends on, dependencies first, and itself.
 declare -A visited
@@ -100,7 +128,7 @@ select_libraries() {
         # suffix, shared ones do not have the C.
         C*)
           if [ "$way" = dynamic ]; then
-            rpaths+=("$@")
+            rpaths+=("${@#"$prefix"}")
             system_link+=("${@/#/-L}" "-l${library#C}")
           else
             file=$(find_file "lib$library$suffix.a" "$@")
@@ -114,7 +142,8 @@ select_libraries() {
       esac
       if [ "$way" = dynamic ]; then
         file=$(find_file "$name.so" "$@")
-        rpaths+=("${file%/*}")
+        directory=${file%/*}
+        rpaths+=("${directory#"$prefix"}")
       else
         file=$(find_file "$name.a" "$@")
       fi
@@ -154,7 +183,7 @@ find_file() {
 
 # install_way WAY: what a user has to do to get a way's libraries.
 install_way() {
-  case $libdir:$1 in
+  case ${libdir#"$prefix"}:$1 in
     *ghcup*) echo "ghcup install ghc $version --force" ;;
     /usr/lib/*:profiled) echo "apt-get install ghc-prof" ;;
     /usr/lib/*) echo "apt-get install --reinstall ghc" ;;
@@ -162,13 +191,44 @@ install_way() {
   esac
 }
 
-# missing_tools CXX: the Debian packages that must be installed for interpreters to be built, besides
+# linked_libraries PROGRAM: a line "<name> <path>" for each shared object that it needs, and those need, however deep,
+# where the loader would find it; from here, if it is a sysroot's.
+linked_libraries() {
+  local -a queue=("$1") folders inherited=()
+  local -A seen
+  local file name path directory words
+  while [ ${#queue[@]} -gt 0 ]; do
+    file=${queue[0]} queue=("${queue[@]:1}")
+    words=$(LC_ALL=C readelf -d "$file") || fail "readelf cannot read $file"
+    folders=()
+    while read -r directory; do
+      directory=${directory//'$ORIGIN'/$(dirname "${file#"$prefix"}")}
+      folders+=("$prefix$directory")
+    done < <(sed -nE 's/.*\(R(UN)?PATH\).*\[(.*)\]$/\2/p' <<<"$words" | tr : '\n')
+    # A loader looks for what a library needs in the program's DT_RPATH, too, and not in its DT_RUNPATH; but what it
+    # has found for the program it has.
+    [ "$file" != "$1" ] || inherited=("${folders[@]}")
+    while read -r name; do
+      [ -z "${seen[$name]:-}" ] || continue
+      seen[$name]=1
+      path=$(find_file "$name" "${folders[@]}" "${inherited[@]}")
+      [ -e "$path" ] || path=$("${cxx_command[@]}" -print-file-name="$name")
+      [ -e "$path" ] || [ -n "$sysroot" ] || path=$(PATH=$PATH:/sbin ldconfig -p | sed -nE "s#^\s*$name \(.*=> ##p" | head -n 1)
+      [ -e "$path" ] || fail "$file needs $name, which is in none of its folders"
+      path=$(realpath -s "$path")
+      echo "$name $path"
+      queue+=("$path")
+    done < <(sed -nE 's/.*\(NEEDED\).*\[(.*)\]$/\1/p' <<<"$words")
+  done
+}
+
+# missing_tools: the Debian packages that must be installed for interpreters to be built, besides
 # GHC's own libraries; none if all is there. Call select_libraries before, of a way that GHC has.
 missing_tools() {
-  local cxx=$1 library word file
-  command -v "$cxx" >/dev/null || { echo g++; return; }
+  local library word file
+  command -v "${cxx_command[0]}" >/dev/null || { echo g++; return; }
   {
-    "$cxx" -std=c++20 "${include_flags[@]}" -E -P -x c++ - <<'END'
+    "${cxx_command[@]}" -std=c++20 "${include_flags[@]}" -E -P -x c++ - <<'END'
 #if !__has_include(<capnp/message.h>)
 libcapnp-dev
 #endif
@@ -181,7 +241,7 @@ libffi-dev
 END
     # A compiler prints a bare name if it does not find the file.
     for library in capnp:libcapnp-dev kj:libcapnp-dev crypto:libssl-dev; do
-      file=$("$cxx" -print-file-name="lib${library%:*}.a")
+      file=$("${cxx_command[@]}" -print-file-name="lib${library%:*}.a")
       [ "$file" != "lib${library%:*}.a" ] || echo "${library#*:}"
     done
     set --
@@ -190,7 +250,7 @@ END
       library=${word#-l}
       [ "$library" != "$word" ] || continue
       for file in "lib$library.so" "lib$library.a"; do
-        [ "$("$cxx" -print-file-name="$file")" = "$file" ] || continue 2
+        [ "$("${cxx_command[@]}" -print-file-name="$file")" = "$file" ] || continue 2
         [ ! -e "$(find_file "$file" "$@")" ] || continue 2
       done
       echo "lib$library-dev"

@@ -21,12 +21,15 @@ using Clock = std::chrono::steady_clock;
 
 // A target says something at least this often, and so does a front end.
 constexpr Milliseconds kAliveInterval{5000};
-// When a target that says nothing is taken to be gone.
+// When a target that says nothing is taken to be gone, or the connection when it takes nothing. A user who gives a target
+// more time to answer first has a slow one: it may be silent for as long.
 constexpr Milliseconds kSilencePatience{20'000};
+constexpr Milliseconds kUsualConnectPatience{30'000};
+Milliseconds patienceWith(Milliseconds connectPatience) {
+  return connectPatience > kUsualConnectPatience ? connectPatience : kSilencePatience;
+}
 // Bytes that are kept back.
 constexpr size_t kMaxUnsent = 16 << 10;
-// How long the connection may take nothing.
-constexpr Milliseconds kSendPatience{20'000};
 
 capnp::Data::Reader toData(std::string_view text) {
   return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
@@ -56,7 +59,7 @@ Result<std::unique_ptr<RemoteLink>> RemoteInterpreter::connect(RemoteOptions opt
 RemoteInterpreter::RemoteInterpreter(RemoteOptions options, Connected connected)
     : options_(std::move(options)),
       connected_(std::move(connected)),
-      channel_(std::make_unique<Channel>(std::move(connected_.stream), kSendPatience)),
+      channel_(std::make_unique<Channel>(std::move(connected_.stream), patienceWith(options_.connectPatience))),
       digests_(options_.digestFile),
       files_(digests_),
       started_(Clock::now()) {}
@@ -232,8 +235,8 @@ Result<bool> RemoteInterpreter::ready() {
   if (!greeted_ && now - started_ > options_.connectPatience) {
     return lost("it has not answered within " + std::to_string(options_.connectPatience.count() / 1000) + " s");
   }
-  if (greeted_ && now - channel_->lastHeard() > kSilencePatience) {
-    return lost("it has said nothing for " + std::to_string(kSilencePatience.count() / 1000) + " s");
+  if (auto patience = patienceWith(options_.connectPatience); greeted_ && now - channel_->lastHeard() > patience) {
+    return lost("it has said nothing for " + std::to_string(patience.count() / 1000) + " s");
   }
   if (now - channel_->lastSaid() > kAliveInterval) {
     capnp::MallocMessageBuilder builder;
