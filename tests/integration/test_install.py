@@ -105,7 +105,7 @@ class AddedGhc(InstallTest):
         self.assertIn(f"GHC {NAME[4:]} has its interpreters: -fexternal-interpreter -pgmi {out}/iserv\n", done.stdout)
         self.assertEqual(self.state(), before, "something else was changed")
         entries = [line.split() for line in (out / "manifest").read_text().splitlines()]
-        self.assertEqual({name for name, _ in entries}, {"ghc-version", "vanilla", "vanilla-library"})
+        self.assertEqual({name for name, _ in entries}, {"ghc-version", "architecture", "vanilla", "vanilla-library"})
         # GHC is not to look for these.
         libraries = {value for name, value in entries if name == "vanilla-library"}
         self.assertLessEqual({"libc.so", "libm.so", "libgmp.so"}, libraries)
