@@ -492,8 +492,11 @@ Result<FrontEnd::Next> FrontEnd::awaitReplies() {
 
 Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
   bool template_haskell = runsTemplateHaskell(request.which);
+  // Until the splice has asked something, what GHC sends is no answer but its next message: when it is interrupted it
+  // gives up on the splice and shuts the interpreter down.
+  bool asked = false;
   for (;;) {
-    Result<bool> ready = waitForInterpreter(template_haskell);
+    Result<bool> ready = waitForInterpreter(asked);
     if (!ready) return ready.error();
     if (!*ready) return Next::kGhcGone;
     auto message = connection_->receive();
@@ -510,6 +513,7 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
       }
       ghc::Bytes bytes{reinterpret_cast<const std::byte*>(question.begin()), question.size()};
       if (!requester_.ask(bytes)) return Next::kGhcGone;
+      asked = true;
       continue;
     }
     if (!from.isReply()) return Error{"the interpreter sent no reply to: " + request.subject};
