@@ -183,7 +183,7 @@ Result<DynamicSection> readDynamicSection(std::span<const std::byte> file, const
     if (segment.p_type != PT_DYNAMIC) continue;
     std::string_view content = part(segment.p_offset, segment.p_filesz);
     entries.resize(content.size() / sizeof(Elf64_Dyn));
-    std::memcpy(entries.data(), content.data(), entries.size() * sizeof(Elf64_Dyn));
+    std::copy_n(content.data(), entries.size() * sizeof(Elf64_Dyn), reinterpret_cast<char*>(entries.data()));
   }
   uint64_t strings = UINT64_MAX, size = 0;
   for (const Elf64_Dyn& entry : entries) {
