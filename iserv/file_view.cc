@@ -15,6 +15,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "protocol/text.h"
+
 namespace splicehost {
 
 namespace {
@@ -22,12 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
-
-std::string toString(capnp::Data::Reader data) { return {data.asChars().begin(), data.size()}; }
-
-capnp::Data::Reader toData(const std::string& text) {
-  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
-}
 
 bool isFolder(const std::string& path) {
   struct stat status;

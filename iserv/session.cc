@@ -15,12 +15,11 @@
 #include "bytecode/verify.h"
 #include "iserv/arena.h"
 #include "protocol/ghc_messages.h"
+#include "protocol/text.h"
 
 namespace splicehost {
 
 namespace {
-
-std::string toString(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
 
 std::string fileOf(capnp::Text::Reader text) { return ghc::fileName(toString(text)); }
 

@@ -20,6 +20,7 @@
 #include "iserv/surroundings.h"
 #include "protocol/ghc_binary.h"
 #include "protocol/ghc_messages.h"
+#include "protocol/text.h"
 
 namespace splicehost {
 
@@ -36,10 +37,6 @@ constexpr size_t kMaxSymbols = 4096;
 std::atomic<pid_t> sessionGroup = 0;
 
 Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
-
-capnp::Data::Reader toData(std::string_view text) {
-  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
-}
 
 std::string_view view(capnp::Data::Reader data) { return {data.asChars().begin(), data.size()}; }
 

@@ -23,16 +23,11 @@
 #include "iserv/surroundings.h"
 #include "linker/content_identity.h"
 #include "linker/mapped_file.h"
+#include "protocol/text.h"
 
 namespace splicehost {
 
 namespace {
-
-std::string toString(capnp::Data::Reader data) { return {data.asChars().begin(), data.size()}; }
-
-capnp::Data::Reader toData(std::string_view text) {
-  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
-}
 
 uint64_t now() {
   timespec time;

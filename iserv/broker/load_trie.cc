@@ -188,10 +188,4 @@ void writeOperation(const Operation& operation, schema::LoadOperation::Builder b
   builder.setFile(toData(operation.file));
 }
 
-std::string toString(capnp::Data::Reader bytes) { return {bytes.asChars().begin(), bytes.size()}; }
-
-capnp::Data::Reader toData(std::string_view bytes) {
-  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
-}
-
 }  // namespace splicehost::broker

@@ -16,6 +16,7 @@
 
 #include "linker/content_identity.h"
 #include "protocol/broker.capnp.h"
+#include "protocol/text.h"
 
 namespace splicehost::broker {
 
@@ -126,7 +127,5 @@ FileStamp readStamp(schema::FileStamp::Reader stamp);
 void writeStamp(const FileStamp& stamp, schema::FileStamp::Builder builder);
 Operation readOperation(schema::LoadOperation::Reader operation);
 void writeOperation(const Operation& operation, schema::LoadOperation::Builder builder);
-std::string toString(capnp::Data::Reader bytes);
-capnp::Data::Reader toData(std::string_view bytes);
 
 }  // namespace splicehost::broker

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -53,6 +54,15 @@ std::string digestFile() {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   return error ? "" : folder + "/digests";
+}
+
+Result<linker::ContentDigest> readDigest(capnp::Data::Reader data) {
+  linker::ContentDigest digest;
+  if (data.size() != digest.bytes.size()) {
+    return Error{"the other side names content by a digest of " + std::to_string(data.size()) + " bytes"};
+  }
+  std::copy(data.begin(), data.end(), digest.bytes.begin());
+  return digest;
 }
 
 DigestMemory::DigestMemory(std::string file) : file_(std::move(file)) {

@@ -4,6 +4,8 @@
 // time; one that is torn or of another version is as good as not there. When it has grown too large it is begun anew.
 #pragma once
 
+#include <capnp/blob.h>
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +18,9 @@ namespace splicehost::remote {
 // Where the digests of this user's files are remembered: $XDG_CACHE_HOME/splicehost/digests, or
 // ~/.cache/splicehost/digests. Makes the folder. Empty if there can be none.
 std::string digestFile();
+
+// A digest in a message. Fails if it has another size.
+Result<linker::ContentDigest> readDigest(capnp::Data::Reader data);
 
 class DigestMemory {
  public:

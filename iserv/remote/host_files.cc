@@ -13,6 +13,7 @@
 
 #include "linker/archive.h"
 #include "linker/mapped_file.h"
+#include "protocol/text.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
@@ -331,6 +332,12 @@ Result<HostFiles::Piece> HostFiles::read(const linker::ContentDigest& digest, ui
   }
   piece.last = offset + piece.bytes.size() == stamp->size;
   return piece;
+}
+
+void setContent(schema::Content::Builder builder, const ContentSource& source) {
+  builder.setSha256({source.digest.bytes.data(), source.digest.bytes.size()});
+  builder.setSize(source.size);
+  builder.setName(toData(source.name));
 }
 
 }  // namespace splicehost::remote

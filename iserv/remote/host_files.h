@@ -25,6 +25,8 @@ struct ContentSource {
   std::string name;
 };
 
+void setContent(schema::Content::Builder builder, const ContentSource& source);
+
 class HostFiles {
  public:
   // `memory` must outlive this.

@@ -13,21 +13,13 @@
 #include <filesystem>
 #include <memory>
 
+#include "protocol/text.h"
+
 namespace splicehost::remote {
 
 namespace {
 
 constexpr int kMaxDepth = 64;
-
-capnp::Data::Reader toData(std::string_view text) {
-  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
-}
-
-void setContent(schema::Content::Builder builder, const ContentSource& source) {
-  builder.setSha256({source.digest.bytes.data(), source.digest.bytes.size()});
-  builder.setSize(source.size);
-  builder.setName(toData(source.name));
-}
 
 bool isExcluded(const ProjectSelection& selection, const std::string& relative, const std::string& name) {
   for (const std::string& pattern : selection.excluded) {

@@ -12,6 +12,7 @@
 #include "protocol/connection.h"
 #include "protocol/describe.h"
 #include "protocol/ghc_messages.h"
+#include "protocol/text.h"
 
 namespace splicehost::remote {
 
@@ -30,16 +31,6 @@ Milliseconds patienceWith(Milliseconds connectPatience) {
 }
 // Bytes that are kept back.
 constexpr size_t kMaxUnsent = 16 << 10;
-
-capnp::Data::Reader toData(std::string_view text) {
-  return {reinterpret_cast<const capnp::byte*>(text.data()), text.size()};
-}
-
-void setContent(schema::Content::Builder builder, const ContentSource& source) {
-  builder.setSha256({source.digest.bytes.data(), source.digest.bytes.size()});
-  builder.setSize(source.size);
-  builder.setName(toData(source.name));
-}
 
 Error within(const Destination& destination, const Error& error) {
   return error.within("the target '" + destination.text + "' cannot be reached");
@@ -282,10 +273,10 @@ Status RemoteInterpreter::handle(schema::FromTarget::Reader message) {
       return Done{};
     case schema::FromTarget::WANTED:
       for (auto wanted : message.getWanted()) {
+        auto digest = readDigest(wanted.getSha256());
+        if (!digest) return lost("it wants content by a digest of another size");
         Wanted& next = wanted_.emplace_back();
-        auto sha256 = wanted.getSha256();
-        if (sha256.size() != next.digest.bytes.size()) return lost("it wants content by a digest of another size");
-        std::copy(sha256.begin(), sha256.end(), next.digest.bytes.begin());
+        next.digest = *digest;
         next.offset = wanted.getOffset();
       }
       return Done{};

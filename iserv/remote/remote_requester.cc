@@ -11,6 +11,7 @@
 
 #include "iserv/front_end.h"
 #include "protocol/ghc_messages.h"
+#include "protocol/text.h"
 
 namespace splicehost::remote {
 
@@ -26,17 +27,6 @@ constexpr int kLookAgainMs = 20;
 constexpr size_t kMaxUnsent = 256;
 // How long a front end may say nothing while content is awaited from it.
 constexpr Milliseconds kContentPatience{20'000};
-
-std::string toString(capnp::Data::Reader data) { return {data.asChars().begin(), data.size()}; }
-
-Result<linker::ContentDigest> digestOf(capnp::Data::Reader data) {
-  linker::ContentDigest digest;
-  if (data.size() != digest.bytes.size()) {
-    return Error{"the front end names content by a digest of " + std::to_string(data.size()) + " bytes"};
-  }
-  std::copy(data.begin(), data.end(), digest.bytes.begin());
-  return digest;
-}
 
 // A file name, which is made a part of a path here.
 Result<std::string> checkedName(capnp::Data::Reader data) {
@@ -114,7 +104,7 @@ Status RemoteRequester::handle(schema::ToTarget::Reader message) {
       incoming_.push_back(std::move(incoming));
       if (!message.hasContent()) return Done{};
       auto content = message.getContent();
-      auto digest = digestOf(content.getSha256());
+      auto digest = readDigest(content.getSha256());
       if (!digest) return digest.error();
       auto name = checkedName(content.getName());
       if (!name) return name.error();
@@ -169,7 +159,7 @@ Status RemoteRequester::sendWanted() {
 }
 
 Status RemoteRequester::take(schema::ContentPart::Reader part) {
-  auto digest = digestOf(part.getSha256());
+  auto digest = readDigest(part.getSha256());
   if (!digest) return digest.error();
   auto want = wants_.find(*digest);
   if (want == wants_.end() || !want->second.arrival) return Error{"content arrives that was not asked for"};
@@ -231,7 +221,7 @@ Result<std::map<linker::ContentDigest, std::string>> RemoteRequester::bring(
   std::map<linker::ContentDigest, std::string> brought;
   std::vector<linker::ContentDigest> digests;
   for (auto content : contents) {
-    auto digest = digestOf(content.getSha256());
+    auto digest = readDigest(content.getSha256());
     if (!digest) return digest.error();
     auto name = checkedName(content.getName());
     if (!name) return name.error();
@@ -267,7 +257,7 @@ Result<Requester::Next> RemoteRequester::next(schema::ToInterpreter::Builder mes
     std::string path;
     bool nothingToDo = false;
     if (to.hasContent()) {
-      auto digest = digestOf(to.getContent().getSha256());
+      auto digest = readDigest(to.getContent().getSha256());
       if (!digest) return digest.error();
       if (auto boot = boot_.find(*digest); boot != boot_.end()) {
         path = boot->second;

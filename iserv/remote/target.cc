@@ -19,6 +19,7 @@
 #include "iserv/remote/remote_requester.h"
 #include "linker/mapped_file.h"
 #include "protocol/message_check.h"
+#include "protocol/text.h"
 
 namespace splicehost::remote {
 
@@ -36,9 +37,6 @@ constexpr uint64_t kMaxHello = uint64_t{4} << 20;
 constexpr Milliseconds kEndPatience{3'000};
 // Folders in folders.
 constexpr int kMaxDepth = 64;
-
-std::string toString(capnp::Data::Reader data) { return {data.asChars().begin(), data.size()}; }
-std::string toString(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
 
 std::string describeBits(schema::CodeDescription::Reader code) {
   return std::to_string(code.getWordBits()) + " bits, " + (code.getBigEndian() ? "big" : "little") + "-endian";
@@ -264,9 +262,8 @@ class Service {
     if (!files_) return Done{};
     auto files = files_->getRoot<schema::ProjectFiles>().asReader();
     auto tree = files.getTree();
-    linker::ContentDigest digest;
-    if (tree.getSha256().size() != digest.bytes.size()) return Error{"the front end's tree has no digest"};
-    std::copy(tree.getSha256().begin(), tree.getSha256().end(), digest.bytes.begin());
+    auto digest = readDigest(tree.getSha256());
+    if (!digest) return digest.error().within("the front end's tree");
     std::string root = toString(files.getRoot());
     if (!root.starts_with('/') || root.find("/../") != root.npos || root.ends_with("/..")) {
       return Error{"'" + root + "' is no absolute path of a folder"};
@@ -277,12 +274,12 @@ class Service {
                      folder + ": name a smaller root (--root, ISERV_ROOT), or have the target elsewhere (--cache)"};
       }
     }
-    auto place = store_->findTree(digest);
+    auto place = store_->findTree(*digest);
     if (!place) {
-      auto made = store_->beginTree(digest);
+      auto made = store_->beginTree(*digest);
       if (!made) return made.error();
       if (Status filled = fill(tree, *made, 0); !filled) return filled.error().within("the files under " + root);
-      auto finished = store_->finishTree(digest, *made);
+      auto finished = store_->finishTree(*digest, *made);
       if (!finished) return finished.error();
       place = *finished;
     }
@@ -321,10 +318,9 @@ class Service {
       } else if (entry.isLink()) {
         if (symlink(toString(entry.getLink()).c_str(), path.c_str()) != 0) return Error{path + ": " + std::strerror(errno)};
       } else {
-        linker::ContentDigest digest;
-        auto sha256 = entry.getFile().getSha256();
-        std::copy(sha256.begin(), sha256.end(), digest.bytes.begin());
-        const std::string& content = (*files)[digest];
+        auto digest = readDigest(entry.getFile().getSha256());
+        if (!digest) return digest.error();
+        const std::string& content = (*files)[*digest];
         if (link(content.c_str(), path.c_str()) != 0) return Error{path + ": " + std::strerror(errno)};
       }
     }

@@ -534,7 +534,8 @@ class Faults(RemoteTest):
                     words.startswith("/target/splicehost-target")]
         return max(0, len(listener) - 1)
 
-    def test_the_target_is_killed(self):
+    def start_slow_compile(self):
+        """A listening machine, and a compile whose splice runs there for a minute."""
         self.workspace.write("Slow.hs", """{-# LANGUAGE TemplateHaskell #-}
 module Slow where
 import Control.Concurrent
@@ -547,6 +548,10 @@ n = $(runIO (putStrLn "started" >> threadDelay 60000000) >> lift (1 :: Int))
         ghc = self.workspace.start(GHC, *external(OURS), "-opti--via", f"-opti{via}", "-c", "Slow.hs",
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.assertEqual(ghc.stdout.readline(), b"started\n")
+        return machine, ghc
+
+    def test_the_target_is_killed(self):
+        machine, ghc = self.start_slow_compile()
         machine.stop()
         started = time.monotonic()
         _, said = ghc.communicate(timeout=30)
@@ -590,18 +595,7 @@ n = $(runIO (peekCString nowhere >>= putStrLn) >> lift (1 :: Int))
             terminal.wait_for_end()
 
     def test_an_interrupted_compile_ends(self):
-        self.workspace.write("Slow.hs", """{-# LANGUAGE TemplateHaskell #-}
-module Slow where
-import Control.Concurrent
-import Language.Haskell.TH.Syntax
-n :: Int
-n = $(runIO (putStrLn "started" >> threadDelay 60000000) >> lift (1 :: Int))
-""")
-        machine = self.machine()
-        via = machine.listen_here()
-        ghc = self.workspace.start(GHC, *external(OURS), "-opti--via", f"-opti{via}", "-c", "Slow.hs",
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.assertEqual(ghc.stdout.readline(), b"started\n")
+        machine, ghc = self.start_slow_compile()
         os.killpg(ghc.pid, signal.SIGINT)
         started = time.monotonic()
         ghc.communicate(timeout=30)
