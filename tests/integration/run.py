@@ -77,18 +77,23 @@ def test_names(suite):
 
 
 def run_all(names, jobs):
-    """Runs the tests, prints a line for each as it ends; returns how many ended in which way."""
+    """Runs the tests, prints a line for each as it ends, and those that failed again at the end; returns how many
+    ended in which way."""
     counts = {"passed": 0, "failed": 0, "skipped": 0}
+    failures = []
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         running = [pool.submit(run_one, name) for name in names]
         for future in concurrent.futures.as_completed(running):
             name, how, explanation, seconds = future.result()
             counts[how] += 1
             done = sum(counts.values())
-            print(f"[{done:{len(str(len(names)))}}/{len(names)}] {how:7} {name} ({seconds:.1f} s)")
+            report = f"{how:7} {name} ({seconds:.1f} s)"
             if explanation:
-                print(indent(explanation))
-            sys.stdout.flush()
+                report += "\n" + indent(explanation)
+            if how == "failed":
+                failures.append(report)
+            print(f"[{done:{len(str(len(names)))}}/{len(names)}] {report}", flush=True)
+    print(*failures, sep="\n")
     return counts
 
 
