@@ -37,6 +37,15 @@ class Terminal:
                 raise AssertionError(f"{text!r} did not appear; the terminal shows:\n{self.text}")
         self.seen = self.text.index(text, self.seen) + len(text)
 
+    def ends_before(self, text, seconds=30):
+        """Whether the program ends, and not the text appears after all that was waited for before."""
+        try:
+            self.wait_for(text, seconds)
+            return False
+        except AssertionError:
+            self.wait_for_end()
+            return True
+
     def wait_for_end(self, seconds=10):
         """Reads until the program has ended; returns its exit status."""
         deadline = time.monotonic() + seconds
