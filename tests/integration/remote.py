@@ -125,7 +125,7 @@ class Machine:
                 # Who becomes another user does not go with its parent.
                 for pid, words in self.workspace.processes().items():
                     if words.startswith("/target/splicehost-target"):
-                        os.kill(pid, signal.SIGKILL)
+                        support.send_signal(pid, signal.SIGKILL)
             self._listener.wait()
             self._listener = None
 

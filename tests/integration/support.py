@@ -227,10 +227,7 @@ class Workspace:
 
     def kill_processes(self):
         for pid in self.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            send_signal(pid, signal.SIGKILL)
 
     def wait_until_empty(self, seconds):
         """Waits for all processes to end; returns those still alive after the given time."""
@@ -243,6 +240,15 @@ class Workspace:
 
     def remove(self):
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def send_signal(pid, number):
+    """False if there is no such process any more."""
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False
 
 
 def external(iserv):

@@ -13,7 +13,7 @@ import subprocess
 import time
 import unittest
 
-from support import GHC, OURS, WAYS, IntegrationTest, expand, external, for_each
+from support import GHC, OURS, WAYS, IntegrationTest, expand, external, for_each, send_signal
 
 KILLS = int(os.environ.get("SPLICEHOST_KILLS", "54"))
 
@@ -79,8 +79,7 @@ class Kill(IntegrationTest):
         process.stdin.flush()
         time.sleep(delay)
         pid = self.find(victim, process)
-        if pid:
-            os.kill(pid, signal.SIGKILL)
+        if pid and send_signal(pid, signal.SIGKILL):
             self.assert_nothing_of_ours(process, f"{victim} killed after {delay:.3f} s")
         process.stdin.close()
         self.assert_ends(process)

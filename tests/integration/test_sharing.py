@@ -13,7 +13,7 @@ import subprocess
 import time
 import unittest
 
-from support import GHC, MODULES, OURS, WAYS, IntegrationTest, expand, external, for_each
+from support import GHC, MODULES, OURS, WAYS, IntegrationTest, expand, external, for_each, send_signal
 from test_iservctl import BINARY as ISERVCTL
 
 GHC_PKG = os.path.join(os.path.dirname(GHC), os.path.basename(GHC).replace("ghc", "ghc-pkg"))
@@ -227,7 +227,7 @@ class SharingTest(IntegrationTest):
         stopped = self.workspace.run(ISERVCTL, "stop", timeout=20)
         left = self.wait_until_all_ended(5)
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
         self.wait_until_all_ended(5)
         adopt_orphans(False)
         self.assertFalse(left, f"alive after: {stopped}")

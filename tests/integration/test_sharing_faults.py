@@ -14,7 +14,7 @@ import subprocess
 import time
 import unittest
 
-from support import GHC, OURS, WAYS, expand, external, for_each
+from support import GHC, OURS, WAYS, expand, external, for_each, send_signal
 from test_sharing import NOBODY, OLD, SharingTest
 
 KILLS = int(os.environ.get("SPLICEHOST_SHARING_KILLS", "6"))
@@ -157,12 +157,8 @@ class Kills(FaultTest):
         time.sleep(delay)
         while not build.is_over:
             pids = self.victims(victim)
-            if pids:
-                try:
-                    os.kill(random.choice(pids), signal.SIGKILL)
-                    return True
-                except ProcessLookupError:
-                    continue
+            if pids and send_signal(random.choice(pids), signal.SIGKILL):
+                return True
             time.sleep(0.002)
         return False
 
@@ -236,14 +232,11 @@ class Stopped(FaultTest):
 
     def stop_in_the_middle(self, build, victim):
         self.wait_for(lambda: build.done >= MODULES // 3, "a third is done")
-        pids = self.victims(victim)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        return pids
+        return [pid for pid in self.victims(victim) if send_signal(pid, signal.SIGSTOP)]
 
     def go_on(self, pids):
         for pid in set(pids) & set(self.living()):
-            os.kill(pid, signal.SIGCONT)
+            send_signal(pid, signal.SIGCONT)
 
     def _stop_sharing(self):
         self.go_on(pid for pid, process in self.living().items() if process.state == "T")
