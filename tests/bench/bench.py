@@ -8,6 +8,7 @@ measured, and chosen with --only:
   cold      ours with nothing shared between compiles
   warm      ours with sharing, from the third compile on
   turns     the time of single turns, with sharing (part of warm; alone, whole compiles are left out)
+  remote    as warm, with the interpreters on a target: this machine, over TCP
   memory    what each of several sessions at the same time adds
   project   a project of many modules, one `ghc -c` each
   scale     a session that loads hundreds of packages; only if asked for, since ./setup scale installs them
@@ -27,7 +28,7 @@ from pathlib import Path
 
 from splicebench import report
 from splicebench.bars import judge, judge_memory, judge_projects, judge_scale
-from splicebench.contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER
+from splicebench.contenders import IN_PROCESS, OURS_COLD, OURS_REMOTE, OURS_WARM, PEER
 from splicebench.ghc import WAY_FLAGS, Ghc
 from splicebench.machine import describe
 from splicebench.measure import Case, measure_all, our_failures
@@ -42,7 +43,7 @@ MODULES = ("T", "L", "J", "Y")
 
 # Who takes part in what is measured module by module.
 CONTENDERS = {"cold": (PEER, OURS_COLD, IN_PROCESS), "warm": (PEER, OURS_WARM, IN_PROCESS),
-              "turns": (PEER, OURS_WARM)}
+              "turns": (PEER, OURS_WARM), "remote": (OURS_WARM, OURS_REMOTE)}
 BY_DEFAULT = (*CONTENDERS, "memory", "project")
 PARTS = (*BY_DEFAULT, "scale")
 
@@ -77,9 +78,9 @@ def parse_arguments():
     parser.add_argument("--modules", type=names_from(MODULES), help="of T,L,J,Y (default: all)")
     parser.add_argument("--runs", type=int, metavar="N", help="runs per figure (default: 5)")
     parser.add_argument("--quick", action="store_true",
-                        help="3 runs, modules T and L, without memory and project")
+                        help="3 runs, modules T and L, without remote, memory and project")
     parser.add_argument("--only", type=names_from(PARTS), metavar="PARTS",
-                        help="of cold,warm,turns,memory,project,scale (default: all but scale)")
+                        help="of cold,warm,turns,remote,memory,project,scale (default: all but scale)")
     parser.add_argument("--sessions", type=int, default=4, metavar="N",
                         help="sessions at the same time, for their memory (default: 4)")
     parser.add_argument("--project-ways", type=names_from(WAY_FLAGS), default=["profiling"],
@@ -105,7 +106,7 @@ def parse_arguments():
     arguments.ghc = arguments.ghc or ["ghc"]
     arguments.runs = arguments.runs or (3 if arguments.quick else 5)
     arguments.modules = arguments.modules or (["T", "L"] if arguments.quick else list(MODULES))
-    arguments.only = arguments.only or (list(CONTENDERS) if arguments.quick else list(BY_DEFAULT))
+    arguments.only = arguments.only or (["cold", "warm", "turns"] if arguments.quick else list(BY_DEFAULT))
     if arguments.check and arguments.iserv is None:
         parser.error("--check needs --iserv")
     return arguments

@@ -5,7 +5,7 @@ Absolute times depend on the machine; the ratio to GHC's own interpreter hardly 
 
 from dataclasses import dataclass
 
-from .contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER
+from .contenders import IN_PROCESS, OURS_COLD, OURS_REMOTE, OURS_WARM, PEER
 from .measure import LOADS
 from .project import peer_of
 
@@ -27,6 +27,9 @@ WARM_WAIT_MILLISECONDS = 20.0  # on a quiet machine
 WARM_WHOLE_WAYS = ("vanilla",)
 WARM_WHOLE_LIMIT = 1.0  # of the in-process interpreter's
 LOAD_MICROSECONDS = 30.0
+
+# Over TCP, on the loopback interface.
+REMOTE_LIMIT = 1.5  # of the local wait
 
 PROJECT_WAYS = ("profiling",)
 PROJECT_LIMIT = 0.5  # of ghc-iserv's wall time
@@ -85,16 +88,24 @@ def judge_warm(case, ours, peer, in_process, quiet_machine):
                   scaled(ours.turn_median(LOADS), 1e6), "µs")
 
 
+def judge_remote(case, ours, local):
+    yield Verdict(f"{case}: warm interpreter wait over TCP", REMOTE_LIMIT, ratio(ours.wait, local.wait),
+                  "of local sharing's")
+
+
 def judge(measurements, quiet_machine=False):
-    """The verdicts on every case in which both ours and GHC's own interpreter took part."""
+    """The verdicts on every case in which ours took part with what it is compared with."""
     found = {(m.ghc, m.way, m.module, m.contender): m for m in measurements}
     verdicts = []
     for ours in measurements:
         of_case = (ours.ghc, ours.way, ours.module)
         peer = found.get((*of_case, PEER))
+        case = f"GHC {ours.ghc} {ours.way} {ours.module}"
+        local = found.get((*of_case, OURS_WARM))
+        if ours.contender == OURS_REMOTE and local is not None:
+            verdicts += judge_remote(case, ours, local)
         if peer is None or peer.failure:
             continue
-        case = f"GHC {ours.ghc} {ours.way} {ours.module}"
         if ours.contender == OURS_COLD:
             verdicts += judge_cold(case, ours, peer)
         if ours.contender == OURS_WARM and ours.module in WARM_MODULES:

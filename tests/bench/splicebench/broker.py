@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 
+from .processes import program_of
 
 NOTHING_SHARED = "there is no broker, so nothing is shared"
 
@@ -24,6 +25,7 @@ class Broker:
     def __init__(self, interpreter, orphans):
         self._orphans = orphans
         self._control = None if interpreter is None else control_program(interpreter)
+        self._programs = None if interpreter is None else interpreter.resolve().parents[1]
         self._folder = tempfile.TemporaryDirectory(prefix="splicehost-bench-")
         self.environment = {"XDG_RUNTIME_DIR": self._folder.name, "XDG_CONFIG_HOME": self._folder.name}
 
@@ -35,7 +37,7 @@ class Broker:
         self._folder.cleanup()
 
     def runs(self):
-        return bool(self._orphans.brokers())
+        return bool(self._processes())
 
     def settle(self):
         """Waits until no zygote is growing."""
@@ -63,13 +65,17 @@ class Broker:
             return
         self._tell("stop")
         deadline = time.monotonic() + 10
-        while brokers := self._orphans.brokers():
+        while brokers := self._processes():
             if time.monotonic() > deadline:
                 print("iservctl stop does not stop the broker", file=sys.stderr)
                 for pid in brokers:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
         self._orphans.settle()
+
+    def _processes(self):
+        """Brokers of the same build, of which there is one at a time."""
+        return [pid for pid in self._orphans.brokers() if self._programs in program_of(pid).parents]
 
     def _tell(self, *what):
         return subprocess.run([self._control, *what], env={**os.environ, **self.environment},

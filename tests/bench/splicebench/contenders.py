@@ -13,7 +13,8 @@ PEER = "ghc-iserv"
 IN_PROCESS = "in-process"
 OURS_COLD = "splicehost, cold"  # every compile loads everything by itself
 OURS_WARM = "splicehost, warm"  # compiles share what they load
-OURS = (OURS_COLD, OURS_WARM)
+OURS_REMOTE = "splicehost, over TCP"  # the same on a target, which this machine plays
+OURS = (OURS_COLD, OURS_WARM, OURS_REMOTE)
 ALL = (PEER, *OURS, IN_PROCESS)
 
 
@@ -25,6 +26,7 @@ class Contender:
     interpreter: Path | None
     environment: dict = field(default_factory=dict)
     flags: tuple = ()  # of GHC
+    broker: object = None  # through which its compiles share what they load
 
     @property
     def external(self):
@@ -32,7 +34,7 @@ class Contender:
 
     @property
     def shares(self):
-        return self.name == OURS_WARM
+        return self.broker is not None
 
     def owns(self, program):
         """Whether a process that runs `program` is this contender's doing."""
@@ -41,15 +43,17 @@ class Contender:
         return self.external and program.name.startswith(self.interpreter.name)
 
 
-def contenders_for(ghc, way, ours, broker, names):
-    """Those of the contenders called `names` that can take part. `ours` and `broker` may be None."""
+def contenders_for(ghc, way, ours, broker, names, target=None):
+    """Those of the contenders called `names` that can take part. All but the GHC and the way may be None."""
     found = []
     peer = ghc.own_interpreter()
     if peer is not None:
         found.append(Contender(PEER, peer))
     if ours is not None:
         found += [Contender(OURS_COLD, ours, {"ISERV_SHARE": "off"}),
-                  Contender(OURS_WARM, ours, {"ISERV_SHARE": "on", **broker.environment})]
+                  Contender(OURS_WARM, ours, {"ISERV_SHARE": "on", **broker.environment}, broker=broker)]
+    if target is not None:
+        found.append(Contender(OURS_REMOTE, ours, target.environment, broker=target.broker))
     flags = ghc.in_process_flags(way)
     if flags is not None:
         found.append(Contender(IN_PROCESS, None, flags=flags))

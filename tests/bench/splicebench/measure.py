@@ -7,14 +7,16 @@ the medians over the rounds are compared.
 
 import statistics
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .broker import NOTHING_SHARED, Broker
-from .contenders import OURS, Compiler, Meter, contenders_for
+from .contenders import OURS, OURS_REMOTE, Compiler, Meter, contenders_for
 from .ghc import Ghc
 from .processes import Orphans
 from .progress import Progress
+from .target import Target
 
 # With sharing, the third compile is the first that finds everything ready.
 COMPILES_BEFORE_WARM = 2
@@ -73,11 +75,10 @@ def first_line(text):
 
 
 class Rig:
-    """What one module is measured with: a folder for its objects, the meter, a broker of its own."""
+    """What one module is measured with: a folder for its objects, and the meter."""
 
-    def __init__(self, case, folder, broker):
+    def __init__(self, case, folder):
         self._case = case
-        self._broker = broker
         for name in ("objects", "meter"):
             (folder / name).mkdir()
         self._compiler = Compiler(case.ghc, case.way, folder / "objects")
@@ -89,7 +90,7 @@ class Rig:
         measurement = Measurement(case.ghc.version, case.way, case.source.stem, contender.name)
         for _ in range(COMPILES_BEFORE_WARM if contender.shares else 1):
             self._compile(measurement, contender)
-        if contender.shares and not self._broker.runs():
+        if contender.shares and not contender.broker.runs():
             measurement.failure = measurement.failure or NOTHING_SHARED
         return measurement
 
@@ -110,7 +111,7 @@ class Rig:
         finished = self._compiler.compile(self._case.source, contender, meter)
         self._case.orphans.settle()
         if contender.shares:
-            self._broker.settle()
+            contender.broker.settle()
         if finished.status != 0:
             measurement.failure = first_line(finished.output)
         return finished.wall
@@ -134,9 +135,10 @@ class Case:
     def measure(self, names, whole, rounds, progress):
         """Measures the contenders called `names`: the wait, and if `whole` the whole compile too."""
         with (tempfile.TemporaryDirectory(prefix="splicehost-bench-") as directory,
-              Broker(self.ours, self.orphans) as broker):
-            rig = Rig(self, Path(directory), broker)
-            contenders = contenders_for(self.ghc, self.way, self.ours, broker, names)
+              Broker(self.ours, self.orphans) as broker,
+              Target(self.ours, self.orphans) if self.ours and OURS_REMOTE in names else nullcontext() as target):
+            rig = Rig(self, Path(directory))
+            contenders = contenders_for(self.ghc, self.way, self.ours, broker, names, target)
             measured = {}
             for contender in contenders:
                 progress.step(f"{self.label}: {contender.name}, warming up")

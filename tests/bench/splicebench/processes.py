@@ -99,6 +99,10 @@ class Orphans:
             else:
                 time.sleep(0.001)
 
+    def spare(self, pid):
+        """A child that is to stay."""
+        self._residents.add(pid)
+
     def brokers(self):
         """The brokers that compiles have started and that have not ended."""
         return [pid for pid in children(os.getpid()) if program_of(pid).name == self.BROKER]

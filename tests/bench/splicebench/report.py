@@ -5,7 +5,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from .bars import ratio
-from .contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER
+from .contenders import IN_PROCESS, OURS_COLD, OURS_REMOTE, OURS_WARM, PEER
 from .measure import LOADS, SEARCHES
 from .project import peer_of
 from .tables import markdown_table, number, ordered, text_table
@@ -201,7 +201,8 @@ switches to each turn, for every contender alike. **`ghc -c`** is the wall time 
 without the meter.
 
 **ghc-iserv** is GHC's own external interpreter. **{OURS_COLD}** is ours with nothing shared between \
-compiles (`ISERV_SHARE=off`), **{OURS_WARM}** with sharing, from the third compile on. **in-process** \
+compiles (`ISERV_SHARE=off`), **{OURS_WARM}** with sharing, from the third compile on. **{OURS_REMOTE}** is that with \
+the interpreters behind `--via tcp:127.0.0.1:…`. **in-process** \
 is GHC running the splices itself. It takes the packages' dynamic objects for that; for the profiling \
 way, modules that are imported must be compiled twice, which these single modules do not show.
 
