@@ -22,7 +22,9 @@ void Dialogue::forget() {
 void Dialogue::keep(bool byUs, kj::ArrayPtr<const capnp::word> words) {
   words_ += words.size();
   if (words_ > kMaxWords) return forget();
-  said_.push_back({byUs, kj::heapArray<capnp::word>(words)});
+  auto copy = kj::heapArray<capnp::word>(words.size());
+  std::ranges::copy(words.asBytes(), copy.asBytes().begin());
+  said_.push_back({byUs, kj::mv(copy)});
 }
 
 Status Dialogue::send(capnp::MessageBuilder& message, bool) {
