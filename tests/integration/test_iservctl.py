@@ -184,6 +184,7 @@ class Doctor(IservctlTest):
         ghc = self.partial(without=("ghc-iserv*",))
         for suffix in ("", "-prof", "-dyn"):
             script = ghc.parents[1] / "lib" / "bin" / ("ghc-iserv" + suffix)
+            script.parent.mkdir(exist_ok=True)
             script.write_text("#!/bin/sh\nexec sleep 1000\n")
             script.chmod(0o755)
         doctor = self.workspace.start(BINARY, "doctor", "--ghc", ghc, stdout=subprocess.PIPE,
