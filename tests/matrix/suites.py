@@ -155,7 +155,7 @@ class Suite:
             return run(["nice", "-n", str(niceness), "setpriv", "--pdeathsig", "KILL", "unshare", "--mount",
                         "--propagation", "private", "--pid", "--fork", "--kill-child", *words], [log, *outputs], limit)
 
-    def _enter(self, words, limit, outputs=(), niceness=INSTALL_NICENESS):
+    def enter(self, words, limit, outputs=(), niceness=INSTALL_NICENESS):
         """Runs a command in the root, in the checkout: (status, lines of output)."""
         variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                      "LANG": "C.UTF-8", "TERM": "dumb", "DEBIAN_FRONTEND": "noninteractive",
@@ -168,7 +168,7 @@ class Suite:
     def install(self):
         """Makes the root if there is none, brings it up to date, and installs what ./setup says.
 
-        What fails is reported by `check`. From here until then no other run works in this root.
+        What fails is `trouble`, which `check` reports. From here until then no other run works in this root.
         """
         started = time.monotonic()
         self._lock = open(self.log.with_suffix(".lock"), "w", encoding="utf-8")
@@ -189,6 +189,10 @@ class Suite:
         state = self._outcome.trouble or f"installed after {self._outcome.installing:.0f} s"
         print(f"---- {self.name}: {state}", flush=True)
 
+    @property
+    def trouble(self):
+        return self._outcome.trouble
+
     def _install(self):
         is_new = not self.root.exists()
         if is_new or self._update:
@@ -196,8 +200,8 @@ class Suite:
         if is_new:
             self._make()
         if is_new or self._update:
-            self._require("apt-get", self._enter(["sh", "-c", UPDATE, self._mirror, self.name], INSTALL_SECONDS))
-        self._require("./setup", self._enter(["sh", "-c", INSTALL], INSTALL_SECONDS))
+            self._require("apt-get", self.enter(["sh", "-c", UPDATE, self._mirror, self.name], INSTALL_SECONDS))
+        self._require("./setup", self.enter(["sh", "-c", INSTALL], INSTALL_SECONDS))
 
     def _require_mirror(self):
         """Asked first, since debootstrap would wait for a mirror that does not answer for a long time."""
@@ -219,7 +223,7 @@ class Suite:
             unfinished.rename(self.root)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        self._require("preparing the root", self._enter(["sh", "-c", PREPARE], INSTALL_SECONDS))
+        self._require("preparing the root", self.enter(["sh", "-c", PREPARE], INSTALL_SECONDS))
 
     def _require(self, what, result):
         status, lines = result
@@ -232,8 +236,8 @@ class Suite:
         outcome = self._outcome
         started = time.monotonic()
         if not outcome.trouble:
-            outcome.ghc = (self._enter(["ghc", "--numeric-version"], INSTALL_SECONDS)[1] or ["-"])[-1]
-            outcome.add_results(*self._enter(["./check", *self._steps], CHECK_SECONDS, [sys.stdout], niceness=0))
+            outcome.ghc = (self.enter(["ghc", "--numeric-version"], INSTALL_SECONDS)[1] or ["-"])[-1]
+            outcome.add_results(*self.enter(["./check", *self._steps], CHECK_SECONDS, [sys.stdout], niceness=0))
         outcome.seconds = time.monotonic() - started
         self._lock.close()
         return outcome
