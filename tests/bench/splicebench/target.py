@@ -32,7 +32,8 @@ class Target:
         self.environment = {"ISERV_VIA": f"tcp:127.0.0.1:{port}", "ISERV_TOKEN_FILE": str(token)}
         self._process = subprocess.Popen(
             [programs / "splicehost-target", "--listen", self.environment["ISERV_VIA"], "--token-file", token,
-             "--cache", folder / "cache"], env={**os.environ, **self.broker.environment})
+             "--cache", folder / "cache"], env={**os.environ, **self.broker.environment},
+            stdout=subprocess.DEVNULL)
         orphans.spare(self._process.pid)
         deadline = time.monotonic() + self.PATIENCE
         while not listens(port) and time.monotonic() < deadline:
