@@ -13,7 +13,7 @@ from pathlib import Path
 from splicebench import report
 from splicebench.bars import judge, judge_memory, judge_projects, judge_scale
 from splicebench.broker import Broker
-from splicebench.contenders import IN_PROCESS, OURS_COLD, OURS_WARM, PEER, Contender
+from splicebench.contenders import IN_PROCESS, OURS_COLD, OURS_REMOTE, OURS_WARM, PEER, Contender
 from splicebench.measure import LOADS, Measurement, our_failures, rotated
 from splicebench.memory import MemoryResult
 from splicebench.processes import Orphans, descendants, proportional_bytes, run
@@ -79,6 +79,11 @@ class BarsTest(unittest.TestCase):
         verdicts = judge([measurement(PEER, 400, 1000), measurement(OURS_WARM, 25, 510),
                           measurement(IN_PROCESS, None, 500)])
         self.assertEqual([v.met for v in verdicts], [False, False, True])
+
+    def test_what_is_remote_is_compared_with_what_is_here(self):
+        for wait, met in ((14, True), (16, False)):
+            verdicts = judge([measurement(OURS_WARM, 10, 480), measurement(OURS_REMOTE, wait, 490)])
+            self.assertEqual([v.met for v in verdicts], [met])
 
     def test_memory_of_the_session_that_adds_most(self):
         ours = MemoryResult("9.0.2", "vanilla", OURS_WARM, [200e6, 220e6, 225e6, 238e6])
