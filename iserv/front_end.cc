@@ -252,9 +252,8 @@ Status FrontEnd::replay() {
     if (!status) return;
     auto request = message.getRoot<schema::ToInterpreter>().getRequest().asReader();
     pending_.push_back({request.which(), subject(request), true, "", 0});
-    if (!connection_->send(message)) {
-      status = interpreterGone();
-    } else if (pending_.size() >= kMaxSentAhead) {
+    // An interpreter that is gone may have said why, or be one that can be repeated.
+    if (!connection_->send(message) || pending_.size() >= kMaxSentAhead) {
       Result<Next> next = awaitReplies();
       if (!next) status = next.error();
     }
