@@ -59,20 +59,21 @@ def program_of(pid):
 
 def proportional_bytes(pid):
     """The proportional set size: a page that n processes have in common counts one nth in each."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+    return bytes_in(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
 
 
 def peak_resident_bytes(pid):
-    """The most that a process has ever had resident; nothing if it has ended."""
+    """The most that a process has ever had resident."""
+    return bytes_in(Path(f"/proc/{pid}/status"), "VmHWM:")
+
+
+def bytes_in(file, field):
+    """What a file of a process says, in kilobytes, of its memory; nothing if the process has ended."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        lines = file.read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
 class Orphans:

@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from .broker import Broker, control_program
@@ -15,8 +14,6 @@ INSTALL = Path(__file__).resolve().parents[3] / "ways" / "install-target"
 
 class Target:
     """splicehost-target of the build that `ours` is in, listening on the loopback interface, with a broker of its own."""
-
-    PATIENCE = 10.0  # seconds until it listens
 
     def __init__(self, ours, orphans):
         self._folder = tempfile.TemporaryDirectory(prefix="splicehost-bench-")
@@ -33,11 +30,9 @@ class Target:
         self._process = subprocess.Popen(
             [programs / "splicehost-target", "--listen", self.environment["ISERV_VIA"], "--token-file", token,
              "--cache", folder / "cache"], env={**os.environ, **self.broker.environment},
-            stdout=subprocess.DEVNULL)
+            stdout=subprocess.PIPE)
         orphans.spare(self._process.pid)
-        deadline = time.monotonic() + self.PATIENCE
-        while not listens(port) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        self._process.stdout.readline()  # it says when it listens
 
     def __enter__(self):
         return self
@@ -46,6 +41,7 @@ class Target:
         with self.broker:
             self._process.terminate()
             self._process.wait()
+            self._process.stdout.close()
         self._folder.cleanup()
 
 
@@ -53,11 +49,3 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-        return True
-    except ConnectionRefusedError:
-        return False
