@@ -190,6 +190,7 @@ class Proxy:
         ready = threading.Condition()
 
         def deliver():
+            delivered = 0
             while True:
                 with ready:
                     while not queue:
@@ -208,6 +209,11 @@ class Proxy:
                     sink.sendall(data)
                 except OSError:
                     return
+                delivered += len(data)
+                if outward and self._cut_after is not None and delivered >= self._cut_after:
+                    # A reset takes with it what the target has not read yet, so it is given the time to.
+                    time.sleep(1)
+                    self._cut(source, sink)
 
         threading.Thread(target=deliver, daemon=True).start()
         while True:
@@ -228,8 +234,6 @@ class Proxy:
             with ready:
                 queue.append((time.monotonic() + self._delay, data))
                 ready.notify()
-            if outward and self._cut_after is not None and self.sent >= self._cut_after:
-                self._cut(source, sink)
             if not data:
                 return
 
