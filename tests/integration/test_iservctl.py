@@ -182,11 +182,13 @@ class Doctor(IservctlTest):
     @for_each(number=(signal.SIGINT, signal.SIGTERM))
     def test_ends_all_when_it_is_stopped(self, number):
         ghc = self.partial(without=("ghc-iserv*",))
-        for suffix in ("", "-prof", "-dyn"):
-            script = ghc.parents[1] / "lib" / "bin" / ("ghc-iserv" + suffix)
-            script.parent.mkdir(exist_ok=True)
-            script.write_text("#!/bin/sh\nexec sleep 1000\n")
-            script.chmod(0o755)
+        # GHC 9.0 and 9.6 look in the first, 9.10 in the second.
+        for folder in (ghc.parents[1] / "lib" / "bin", ghc.parent):
+            folder.mkdir(exist_ok=True)
+            for suffix in ("", "-prof", "-dyn"):
+                script = folder / ("ghc-iserv" + suffix)
+                script.write_text("#!/bin/sh\nexec sleep 1000\n")
+                script.chmod(0o755)
         doctor = self.workspace.start(BINARY, "doctor", "--ghc", ghc, stdout=subprocess.PIPE,
                                       stderr=subprocess.PIPE)
         self.wait_for_process("sleep 1000")
