@@ -5,12 +5,21 @@
 #include <algorithm>
 #include <string>
 
+#include "protocol/describe.h"
+
 namespace splicehost {
 
 namespace {
 
 // What may be remembered. Few modules' byte code is more than a megabyte.
 constexpr size_t kMaxWords = (64 << 20) / sizeof(capnp::word);
+
+// An interpreter's message, for an error message.
+std::string describe(schema::FromInterpreter::Reader message) {
+  if (message.isReply()) return splicehost::describe(message.getReply());
+  if (message.isThRequest()) return "a question of " + std::to_string(message.getThRequest().size()) + " bytes";
+  return "a greeting";
+}
 
 }  // namespace
 
@@ -54,7 +63,9 @@ Status Dialogue::repeatOn(kj::AutoCloseFd socket) {
     // A hello tells the process id.
     if ((*answer)->isHello()) continue;
     if (!std::ranges::equal(connection_.words().asBytes(), said.words.asBytes())) {
-      return Error{"the second interpreter does not give the same answers"};
+      capnp::FlatArrayMessageReader first(said.words);
+      return Error{"the second interpreter does not give the same answers: " + describe(**answer) + " instead of " +
+                   describe(first.getRoot<schema::FromInterpreter>())};
     }
   }
   return Done{};
