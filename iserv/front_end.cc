@@ -232,13 +232,16 @@ bool FrontEnd::repeatSession() {
   sessionEnd_ = shared_->sessionEnd(kErrorPatienceMs);
   // Without the broker nobody knows. If it was the code's own fault it will happen again.
   if (sessionEnd_ && sessionEnd_->signal != SIGKILL) return false;
+  uint32_t zygote = shared_->zygote();
   Result<kj::AutoCloseFd> session = shared_->attachAgain(sharedProgram());
   Status repeated = session ? shared_->awaitSession() : Status(session.error());
   if (repeated) repeated = dialogue_->repeatOn(kj::mv(*session));
   // Once: whoever kills it again means it.
   dialogue_->forget();
   if (!repeated) {
-    requester_.warn("what the interpreter had run could not be repeated in another one: " + repeated.error().message);
+    requester_.warn("what the interpreter had run could not be repeated in " +
+                    std::string(shared_->zygote() == zygote ? "another one: " : "another one, whose zygote is another, too: ") +
+                    repeated.error().message);
     return false;
   }
   requester_.warn("the interpreter was killed; what it had run was run again in another one");

@@ -67,6 +67,8 @@ class SharedInterpreter {
 
   // After that: waits for the session. Fails if the broker does not provide one.
   Status awaitSession();
+  // The process that the session is a fork of; 0 if there is no session yet.
+  uint32_t zygote() const { return zygote_; }
 
   // Another session in which the same is done, by a new connection to the broker: a fork of the same process,
   // if the broker still has it.
@@ -115,7 +117,7 @@ class SharedInterpreter {
   std::string folder_;       // the working directory
   uint32_t node_ = 0;        // where in the trie: an index
   kj::AutoCloseFd ordered_;  // the socket to a session that was asked for ahead of time
-  uint32_t zygote_ = 0;      // the process that the session is a fork of; 0 if there is no session yet
+  uint32_t zygote_ = 0;
   std::vector<Operation> operations_;  // answered here
   PlacedData placed_;
   // What the session was asked to load next, until it was asked for something else.

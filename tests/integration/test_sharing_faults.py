@@ -63,7 +63,8 @@ class Build:
         try:
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
                 for finished in pool.map(self.compile, self.sources):
-                    self.test.assertEqual(finished.status, 0, finished)
+                    if finished.status != 0:
+                        self.test.fail(f"{finished}\n-- the broker:\n{self.test.broker_log()}")
                     self.test.assertEqual(finished.stdout, "", finished)
         finally:
             self.is_over = True
@@ -106,6 +107,9 @@ class FaultTest(SharingTest):
         different = [name for name in undisturbed if products.get(name) != undisturbed[name]]
         self.assertFalse(different, f"made otherwise while disturbed by {what}")
         return result
+
+    def broker_log(self):
+        return "".join(log.read_text() for log in self.workspace.runtime.glob("splicehost/*.log"))
 
     def victims(self, kind):
         """Process ids of the broker, of zygotes or of sessions."""
