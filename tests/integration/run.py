@@ -4,7 +4,7 @@
   SPLICEHOST_ISERV=build/ghc-9.0.2/iserv tests/integration/run.py [options] [text ...]
 
 With --share the interpreters are those of a broker; only tests that know no difference run then.
-With --short, tests of faults and of what sharing does not let through run in the vanilla way only.
+With --short, tests of faults, of other machines and of what sharing does not let through run in the vanilla way only.
 With texts, only tests whose name contains one of them run. The last line counts passed, failed
 and skipped tests; the exit status is 0 if something passed and nothing failed.
 """
@@ -24,8 +24,9 @@ import unittest
 SHARING_MAKES_NO_DIFFERENCE = ("test_failures.", "test_ghci.", "test_identical.", "test_input.",
                                "test_interactive.", "test_output.", "test_scale.")
 
-ONE_WAY_IS_ENOUGH = ("test_kill.", "test_mutated_streams.", "test_sharing_brokers.", "test_sharing_client.",
-                     "test_sharing_content.", "test_sharing_faults.", "test_sharing_isolation.", "test_sharing_soak.")
+ONE_WAY_IS_ENOUGH = ("test_kill.", "test_mutated_streams.", "test_remote.", "test_sharing_brokers.",
+                     "test_sharing_client.", "test_sharing_content.", "test_sharing_faults.", "test_sharing_isolation.",
+                     "test_sharing_soak.")
 
 HERE = pathlib.Path(__file__).resolve().parent
 
