@@ -14,13 +14,6 @@ namespace {
 // What may be remembered. Few modules' byte code is more than a megabyte.
 constexpr size_t kMaxWords = (64 << 20) / sizeof(capnp::word);
 
-// An interpreter's message, for an error message.
-std::string describe(schema::FromInterpreter::Reader message) {
-  if (message.isReply()) return splicehost::describe(message.getReply());
-  if (message.isThRequest()) return "a question of " + std::to_string(message.getThRequest().size()) + " bytes";
-  return "a greeting";
-}
-
 }  // namespace
 
 void Dialogue::forget() {

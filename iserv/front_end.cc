@@ -239,8 +239,8 @@ bool FrontEnd::repeatSession() {
   // Once: whoever kills it again means it.
   dialogue_->forget();
   if (!repeated) {
-    requester_.warn("what the interpreter had run could not be repeated in " +
-                    std::string(shared_->zygote() == zygote ? "another one: " : "another one, whose zygote is another, too: ") +
+    std::string origin = shared_->zygote() == zygote ? "" : ", which is a fork of another zygote";
+    requester_.warn("what the interpreter had run could not be repeated in another one" + origin + ": " +
                     repeated.error().message);
     return false;
   }

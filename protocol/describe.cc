@@ -61,6 +61,12 @@ std::string describe(schema::Reply::Reader reply) {
   return shorten(kj::str(reply));
 }
 
+std::string describe(schema::FromInterpreter::Reader message) {
+  if (message.isReply()) return describe(message.getReply());
+  if (message.isThRequest()) return bytesSummary("thRequest", 1, message.getThRequest().size());
+  return shorten(kj::str(message));
+}
+
 std::string subject(schema::Request::Reader request) {
   switch (request.which()) {
     case schema::Request::LOOKUP_SYMBOL:
