@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/attention.h"
 #include "protocol/result.h"
 
 namespace splicehost {
@@ -22,11 +23,11 @@ class Child {
   };
 
   // Starts `program` with these arguments, the first of which is its own name. It has this process's
-  // standard streams and working directory, this environment ("NAME=value" each; or else this process's),
-  // and as fd 3 one end of a socket pair, whose other end is takeSocket().
-  static constexpr int kSocket = 3;
+  // standard streams, working directory and whatever else is inherited, and this environment ("NAME=value" each; or
+  // else this process's). With a `socketOption`, it has one end of a socket pair, whose other end is takeSocket(), and
+  // that option with its number for its first arguments.
   Child(const std::string& program, std::vector<std::string> arguments,
-        std::optional<std::vector<std::string>> environment = {});
+        std::optional<std::vector<std::string>> environment = {}, const char* socketOption = nullptr);
   ~Child();
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
@@ -37,8 +38,8 @@ class Child {
   // This end of the socket pair. Once.
   kj::AutoCloseFd takeSocket() { return kj::mv(socket_); }
 
-  // Waits for the process to end; after `patienceMs` milliseconds, kills it.
-  Exit wait(uint64_t patienceMs);
+  // Waits for the process to end; kills it after `patienceMs` milliseconds, or when `attention` is cancelled.
+  Exit wait(uint64_t patienceMs, Attention* attention = nullptr);
 
  private:
   uv_loop_t loop_;

@@ -1,8 +1,11 @@
 #include "iserv/dialogue.h"
 
 #include <capnp/serialize.h>
+#include <errno.h>
+#include <poll.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 
 #include "protocol/describe.h"
@@ -40,13 +43,22 @@ Result<std::optional<schema::FromInterpreter::Reader>> Dialogue::receive() {
   return message;
 }
 
+bool Dialogue::await(short event, uint64_t patienceMs, Attention* attention) const {
+  auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(patienceMs);
+  for (;;) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    pollfd fds[] = {{connection_.fd(), event, 0}};
+    int ready = poll(attention, fds, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+    if (ready >= 0 || errno != EINTR) return ready > 0;
+  }
+}
+
 Status Dialogue::repeatOn(kj::AutoCloseFd socket) {
-  connection_ = Connection(kj::mv(socket));
+  connection_ = Connection(kj::mv(socket), attention_);
   for (const Said& said : said_) {
     if (said.byUs) {
       auto bytes = said.words.asBytes();
-      Status sent = writeAll(connection_.fd(),
-                             {reinterpret_cast<const std::byte*>(bytes.begin()), bytes.size()});
+      Status sent = connection_.sendBytes({reinterpret_cast<const std::byte*>(bytes.begin()), bytes.size()});
       if (!sent) return sent;
       continue;
     }

@@ -20,7 +20,9 @@ namespace splicehost {
 
 class Dialogue : public InterpreterLink {
  public:
-  explicit Dialogue(kj::AutoCloseFd socket) : connection_(kj::mv(socket)) {}
+  // `attention` as a Connection's.
+  explicit Dialogue(kj::AutoCloseFd socket, Attention* attention = nullptr)
+      : attention_(attention), connection_(kj::mv(socket), attention) {}
 
   // From here on, what is said is remembered.
   void remember() { remembering_ = true; }
@@ -35,6 +37,10 @@ class Dialogue : public InterpreterLink {
   Status repeatOn(kj::AutoCloseFd socket);
   bool remembers() const { return remembering_; }
 
+  // Waits for an event of poll()'s, POLLIN or POLLRDHUP, at the socket, when nothing is buffered. False if there is none
+  // within this time, or `attention` is cancelled.
+  bool await(short event, uint64_t patienceMs, Attention* attention) const;
+
   bool buffered() const override { return connection_.buffered(); }
   int fd() const override { return connection_.fd(); }
 
@@ -45,6 +51,7 @@ class Dialogue : public InterpreterLink {
   };
   void keep(bool byUs, kj::ArrayPtr<const capnp::word> words);
 
+  Attention* attention_;
   Connection connection_;
   bool remembering_ = false;
   std::vector<Said> said_;

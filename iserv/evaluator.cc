@@ -61,27 +61,6 @@ void splicehost_end_forked(void) {
 }
 }
 
-bool needsEvaluation(schema::Request::Which which) {
-  switch (which) {
-    case schema::Request::EVAL_STMT:
-    case schema::Request::RESUME_STMT:
-    case schema::Request::ABANDON_STMT:
-    case schema::Request::EVAL_STRING:
-    case schema::Request::EVAL_STRING_TO_STRING:
-    case schema::Request::EVAL_IO:
-    case schema::Request::GET_BREAKPOINT_VAR:
-    case schema::Request::START_TH:
-    case schema::Request::RUN_TH:
-    case schema::Request::RUN_MOD_FINALIZERS:
-    case schema::Request::GET_CLOSURE:
-    case schema::Request::SEQ:
-    case schema::Request::RESUME_SEQ:
-      return true;
-    default:
-      return false;
-  }
-}
-
 void evaluateAll(Evaluations& evaluations) {
   evaluationsOfProcess = &evaluations;
   splicehost_evaluate_all();

@@ -34,9 +34,6 @@ class Evaluations {
   virtual void noteReference(uint64_t reference) = 0;
 };
 
-// Whether requests of this kind are for the evaluating thread.
-bool needsEvaluation(schema::Request::Which which);
-
 // Makes the calling thread a Haskell thread and evaluates until there is nothing more; then writes out
 // what evaluated code has left in the buffers of standard output.
 void evaluateAll(Evaluations& evaluations);

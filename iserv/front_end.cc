@@ -8,12 +8,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "iserv/trace.h"
 #include "protocol/describe.h"
+#include "protocol/message_layout.h"
 
 namespace splicehost {
 
@@ -24,38 +25,19 @@ namespace {
 constexpr uint64_t kShutdownPatienceMs = 10'000;
 // How long when something went wrong.
 constexpr uint64_t kErrorPatienceMs = 500;
+// How long a session may take to greet, having loaded what its zygote had not. One that was stopped never does.
+constexpr uint64_t kGreetingPatienceMs = 5'000;
+// How long what cannot be interrupted may go on when the user has pressed ^C. The interpreter is lost then.
+constexpr std::chrono::milliseconds kInterruptPatience{200};
 // How many requests may wait for their empty replies, so that neither side can block on a full socket.
 constexpr size_t kMaxSentAhead = 64;
 // As many as that on the way to another machine, where each wait costs a round trip.
 constexpr size_t kMaxSentAheadRemotely = 1024;
 
-// For the signal handler.
-std::atomic<bool> interrupted = false;
-
 uint64_t now() {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
-}
-
-bool runsTemplateHaskell(schema::Request::Which which) {
-  return which == schema::Request::RUN_TH || which == schema::Request::RUN_MOD_FINALIZERS;
-}
-
-// What a user at GHCi's prompt has run, and would notice being run twice.
-bool runsStatement(schema::Request::Which which) {
-  switch (which) {
-    case schema::Request::EVAL_STMT:
-    case schema::Request::RESUME_STMT:
-    case schema::Request::EVAL_STRING:
-    case schema::Request::EVAL_STRING_TO_STRING:
-    case schema::Request::EVAL_IO:
-    case schema::Request::SEQ:
-    case schema::Request::RESUME_SEQ:
-      return true;
-    default:
-      return false;
-  }
 }
 
 // Requests whose answer is known before there is an interpreter. The RTS keeps library search paths, and finds
@@ -89,12 +71,22 @@ bool answeredHere(schema::Request::Reader request, const std::set<std::string>& 
 }  // namespace
 
 FrontEnd::FrontEnd(const FrontEndOptions& options, Requester& requester)
-    : options_(options), requester_(requester) {}
+    : options_(options),
+      requester_(requester),
+      attention_(options.signals, requester.hangUpFd()),
+      wait_(&attention_) {
+  requester_.whenInterrupting([this] { interrupt(); });
+  if (options_.signals != nullptr) options_.signals->whenCaught([this] { interrupt(); });
+}
 
 int FrontEnd::run() {
   Status started = start();
   Result<Next> next = started ? Result<Next>(Next::kContinue) : Result<Next>(started.error());
+  inHand_ = false;
   while (next && *next == Next::kContinue) next = relayOne();
+  if (attention_.cancelled()) next = hearOut();
+  // Whatever still waits for something need not.
+  if (next && *next == Next::kGhcGone) attention_.cancel();
   if (shared_) shared_->report();
 
   // Hanging up ends the interpreter, unless it is ending already.
@@ -103,7 +95,8 @@ int FrontEnd::run() {
     dialogue_.reset();
     connection_ = nullptr;
   }
-  std::optional<Child::Exit> exit = waitForEnd(orderly);
+  std::optional<Child::Exit> exit = waitForEnd(orderly, next ? kShutdownPatienceMs : kErrorPatienceMs);
+  if (attention_.cancelled() && attention_.isToBeCancelled()) return requester_.endedBySignal(SIGINT);
   if (next) return 0;
 
   std::string message = next.error().message;
@@ -125,13 +118,24 @@ int FrontEnd::run() {
 }
 
 // How the interpreter ended; nothing if nobody knows, or if nobody needs to.
-std::optional<Child::Exit> FrontEnd::waitForEnd(bool orderly) {
+std::optional<Child::Exit> FrontEnd::waitForEnd(bool orderly, uint64_t patienceMs) {
   if (remote_) {
     std::optional<Child::Exit> end = remote_->end();
     remote_.reset();
     return end;
   }
-  if (child_ && child_->started()) return child_->wait(orderly ? kShutdownPatienceMs : kErrorPatienceMs);
+  // That the requester goes is no reason to stop short.
+  ending_.emplace(options_.signals);
+  // One that has not greeted has done nothing that it would have to put in order.
+  if (child_ && child_->started()) return child_->wait(greeted_ ? patienceMs : kErrorPatienceMs, &*ending_);
+  // What exit handlers write is there when GHC goes on. (iserv/process_end.h)
+  if (shared_ && orderly && dialogue_ && !dialogue_->await(POLLRDHUP, patienceMs, &*ending_)) {
+    if (ending_->cancelled()) {
+      shared_->killSession();
+    } else {
+      requester_.warn("the interpreter's exit handlers do not end; it is left to itself");
+    }
+  }
   if (shared_ && interpreterGone_ && !sessionEnd_) return shared_->sessionEnd(kErrorPatienceMs);
   return sessionEnd_;
 }
@@ -139,7 +143,7 @@ std::optional<Child::Exit> FrontEnd::waitForEnd(bool orderly) {
 // Both sides start at the same time: a child's answer is awaited when the first request has been read.
 Status FrontEnd::start() {
   if (options_.connect) {
-    auto remote = options_.connect();
+    auto remote = options_.connect(attention_);
     if (!remote) return remote.error();
     remote_ = std::move(*remote);
     connection_ = remote_.get();
@@ -148,11 +152,12 @@ Status FrontEnd::start() {
     return Done{};
   }
   if (!options_.broker.empty()) {
-    auto shared = SharedInterpreter::open(sharedProgram());
+    auto shared = SharedInterpreter::open(sharedProgram(), attention_);
     if (shared) {
       shared_ = std::move(*shared);
       return Done{};
     }
+    if (attention_.cancelled()) return shared.error();
     if (!shared.error().message.empty()) requester_.warn("libraries are not shared: " + shared.error().message);
   }
   return startChild();
@@ -172,13 +177,13 @@ Status FrontEnd::startChild() {
       requester_.warn("files are not at the paths that the compiler has them: " + entered.error().message);
     }
   }
-  std::vector<std::string> arguments = {options_.programName, "--fd", std::to_string(Child::kSocket)};
+  std::vector<std::string> arguments = {options_.programName};
   arguments.insert(arguments.end(), options_.rtsOptions.begin(), options_.rtsOptions.end());
-  child_.emplace(options_.program, std::move(arguments));
+  child_.emplace(options_.program, std::move(arguments), std::nullopt, "--fd");
   if (!child_->started()) {
     return child_->started().error().within("the interpreter could not be started");
   }
-  dialogue_.emplace(child_->takeSocket());
+  dialogue_.emplace(child_->takeSocket(), &attention_);
   connection_ = &*dialogue_;
   return sendHello();
 }
@@ -201,15 +206,19 @@ Status FrontEnd::attachSession() {
   Result<kj::AutoCloseFd> session = shared_->attach();
   Status attached = session ? Status(Done{}) : Status(session.error());
   if (attached) {
-    dialogue_.emplace(kj::mv(*session));
+    dialogue_.emplace(kj::mv(*session), &attention_);
     connection_ = &*dialogue_;
     dialogue_->remember();
     attached = sendHello();
     if (attached) attached = replay();
     if (attached) attached = shared_->awaitSession();
-    if (attached) attached = awaitGreeting();
+    if (attached && !greeted_ && !dialogue_->await(POLLIN, kGreetingPatienceMs, &attention_)) {
+      shared_->killSession();
+      attached = Error{"the session does not greet"};
+    }
+    if (attached && !greeted_) attached = awaitGreeting();
   }
-  if (attached) return attached;
+  if (attached || attention_.cancelled()) return attached;
 
   if (options_.verbose) trace("  ", "no session: " + attached.error().message, 0);
   return goAlone();
@@ -228,7 +237,7 @@ Status FrontEnd::goAlone() {
 // If the session was killed from outside: has another one do all that it has done. False if that is not the
 // case or cannot be done.
 bool FrontEnd::repeatSession() {
-  if (!shared_ || !dialogue_->remembers()) return false;
+  if (!shared_ || !dialogue_->remembers() || attention_.cancelled()) return false;
   sessionEnd_ = shared_->sessionEnd(kErrorPatienceMs);
   // Without the broker nobody knows. If it was the code's own fault it will happen again.
   if (sessionEnd_ && sessionEnd_->signal != SIGKILL) return false;
@@ -279,7 +288,6 @@ Error FrontEnd::interpreterGone() {
 }
 
 Status FrontEnd::awaitGreeting() {
-  greeted_ = true;
   auto message = connection_->receive();
   if (!message) return message.error().within("the interpreter's answer");
   if (!*message) return interpreterGone();
@@ -288,6 +296,7 @@ Status FrontEnd::awaitGreeting() {
   if (answer.getHello().isRefused()) {
     return Error{std::string("the interpreter refuses: ") + answer.getHello().getRefused().cStr()};
   }
+  greeted_ = true;
   return Done{};
 }
 
@@ -297,15 +306,18 @@ int FrontEnd::wait(std::span<pollfd> fds) {
   if (connection_ != nullptr && connection_->patienceMs() >= 0) {
     patience = patience < 0 ? connection_->patienceMs() : std::min(patience, connection_->patienceMs());
   }
-  int ready = wait_.poll(fds, patience);
-  noteInterrupt();
-  return ready;
+  return wait_.poll(fds, patience);
 }
 
 // Waits for the requester to say more. Meanwhile takes the replies that nobody waits for, and notices if the
 // interpreter goes: nobody may need it for a long time, and it should not leave this process behind.
 Status FrontEnd::waitForGhc() {
   for (;;) {
+    // It is the requester's turn.
+    if (pending_.empty()) {
+      attention_.keep();
+      interrupted_ = false;
+    }
     if (requester_.buffered()) return Done{};
     if (connection_ == nullptr || !connection_->buffered()) {
       // Without an interpreter there is only GHC: poll() ignores a negative fd.
@@ -313,6 +325,7 @@ Status FrontEnd::waitForGhc() {
       // Sending takes time that the requester does not wait if it has nothing to say just now.
       if (remote_ && poll(fds, 1, 0) == 0) (void)connection_->flush();
       int ready = wait(fds);
+      if (attention_.cancelled()) return Error{"it was interrupted"};
       if (ready < 0) continue;  // a signal
       if (fds[0].revents != 0) return Done{};
       if (ready == 0 && requester_.patienceMs() >= 0) return Done{};
@@ -348,6 +361,27 @@ Result<FrontEnd::Next> FrontEnd::readMessage(size_t* size, schema::ToInterpreter
   }
 }
 
+// The requester is gone. Whether the last that it said was whole is told nevertheless.
+Result<FrontEnd::Next> FrontEnd::hearOut() {
+  pollfd requester[] = {{requester_.hangUpFd(), POLLRDHUP, 0}};
+  if (::poll(requester, 1, 0) <= 0) return Next::kGhcGone;
+  constexpr int kMostParts = 64;
+  for (int parts = 0; parts < kMostParts;) {
+    capnp::MallocMessageBuilder builder;
+    size_t size = 0;
+    Result<Requester::Next> next = requester_.next(builder.initRoot<schema::ToInterpreter>(), &size);
+    if (!next) return next.error();
+    if (*next == Requester::Next::kGone) break;
+    if (*next == Requester::Next::kRequest) {
+      ++messages_;
+      continue;
+    }
+    ++parts;
+    if (Status taken = requester_.takeIn(); !taken) return taken.error();
+  }
+  return Next::kGhcGone;
+}
+
 Result<FrontEnd::Next> FrontEnd::relayOne() {
   capnp::MallocMessageBuilder builder;
   auto to = builder.initRoot<schema::ToInterpreter>();
@@ -358,7 +392,9 @@ Result<FrontEnd::Next> FrontEnd::relayOne() {
 
   uint64_t start = options_.verbose ? now() : 0;
   if (options_.verbose) trace("->", describe(request.asReader()), size);
+  inHand_ = true;
   Result<Next> next = carryOut(request.asReader(), builder);
+  inHand_ = false;
   if (options_.verbose) traceDuration(now() - start);
   return next;
 }
@@ -392,12 +428,16 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
       return next && *next == Next::kContinue ? Next::kShutdown : next;
     }
     Status records = shared_->awaitRecords();
-    if (!records) requester_.warn("libraries are not shared: " + records.error().message);
+    if (!records && attention_.cancelled()) return records.error();
+    if (!records && !records.error().message.empty()) {
+      requester_.warn("libraries are not shared: " + records.error().message);
+    }
     if (records && shared_->answerLoad(request, reply)) return answer(pending, reply);
     if (Status attached = records ? attachSession() : goAlone(); !attached) return attached.error();
   }
+  ranStatement_ = ranStatement_ || kindOf(request.which()).statement;
   if (shared_) {
-    if (runsStatement(request.which())) dialogue_->forget();
+    if (kindOf(request.which()).statement) dialogue_->forget();
     shared_->noteRequest(request);
     if (request.isLookupSymbol()) pending.symbol = request.getLookupSymbol();
     if (request.isLookupClosure()) pending.symbol = request.getLookupClosure();
@@ -410,7 +450,7 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
   }
   pending_.push_back(std::move(pending));
   // GHC does not wait for an answer that has no content, so it is not awaited here either.
-  bool waits = !ahead && (ghc::replyKind(request.which()) != schema::Reply::DONE || request.isShutdown());
+  bool waits = !ahead && (kindOf(request.which()).reply != schema::Reply::DONE || request.isShutdown());
   size_t most = remote_ ? kMaxSentAheadRemotely : kMaxSentAhead;
   waits = waits || (options_.verbose && !remote_) || pending_.size() >= most;
   // An interpreter that is gone may have said why, in answer to an earlier request.
@@ -434,14 +474,20 @@ bool FrontEnd::answersAhead(schema::Request::Reader request, schema::Reply::Buil
   return true;
 }
 
-void FrontEnd::noteInterrupt() {
-  if (remote_ && interrupted.exchange(false)) remote_->interrupt();
+// An interpreter that is a child is interrupted by the terminal, as this process is.
+void FrontEnd::interrupt() {
+  if (shared_) shared_->interrupt();
+  if (remote_) remote_->interrupt();
+  // What is loaded, or sent, is not interrupted by that; and GHC minds its own interrupt when it has its answer.
+  if (ending_) return ending_->cancelAfter(kInterruptPatience);
+  bool isBusy = inHand_ || !pending_.empty();
+  if (options_.signals == nullptr || !isBusy || isEvaluating()) return;
+  // What was defined at GHCi's prompt would be lost, which takes a second ^C.
+  bool isMeant = !ranStatement_ || std::exchange(interrupted_, true);
+  if (isMeant) attention_.cancelAfter(kInterruptPatience);
 }
 
-void FrontEnd::interrupt() {
-  interrupted = true;
-  SharedInterpreter::interruptSession();
-}
+bool FrontEnd::isEvaluating() const { return !pending_.empty() && kindOf(pending_.front().which).evaluated; }
 
 // Waits for something from the interpreter while watching the requester. False if that is gone.
 Result<bool> FrontEnd::waitForInterpreter(bool relayAnswers) {
@@ -453,6 +499,7 @@ Result<bool> FrontEnd::waitForInterpreter(bool relayAnswers) {
     }
     pollfd fds[] = {{connection_->fd(), POLLIN, 0}, {requester_.fd(), static_cast<short>(takes ? POLLIN : 0), 0}};
     int ready = takes && requester_.buffered() ? 0 : wait(fds);
+    if (attention_.cancelled()) return false;
     if (ready < 0) continue;  // a signal
     if (fds[0].revents != 0 || (ready == 0 && connection_->patienceMs() >= 0)) {
       Result<bool> more = connection_->ready();
@@ -493,7 +540,9 @@ Result<FrontEnd::Next> FrontEnd::awaitReplies() {
 }
 
 Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
-  bool template_haskell = runsTemplateHaskell(request.which);
+  bool template_haskell = kindOf(request.which).asks;
+  // That is interrupted by itself.
+  if (kindOf(request.which).evaluated) attention_.keep();
   // Until the splice has asked something, what GHC sends is no answer but its next message: when it is interrupted it
   // gives up on the splice and shuts the interpreter down.
   bool asked = false;

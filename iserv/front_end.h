@@ -26,7 +26,7 @@ class RemoteLink : public InterpreterLink {
  public:
   // How it ended, once the link has; nothing if nobody knows.
   virtual std::optional<Child::Exit> end() const = 0;
-  // Has the interpreter's splice interrupted.
+  // Has the interpreter's splice interrupted, when the link is used next. May be called in a wait of the link's.
   virtual void interrupt() = 0;
 };
 
@@ -46,21 +46,20 @@ struct FrontEndOptions {
   uint64_t blockedSignals = 0;
   // What of the file system the interpreter is to see otherwise than this process does.
   std::optional<FileView> view;
-  // Connects to an interpreter on another machine; empty if it is to be on this one.
-  std::function<Result<std::unique_ptr<RemoteLink>>()> connect;
+  // Connects to an interpreter on another machine; empty if it is to be on this one. The attention outlives the link.
+  std::function<Result<std::unique_ptr<RemoteLink>>(Attention&)> connect;
+  // That interrupt what the interpreter runs; null if there are none. They outlive the front end.
+  Signals* signals = nullptr;
 };
 
 class FrontEnd {
  public:
-  // Both must outlive this.
+  // Both must outlive this, and are its alone.
   FrontEnd(const FrontEndOptions& options, Requester& requester);
 
   // Relays until the requester shuts the interpreter down or goes away. The result is the exit status; whatever
   // is not success has been explained to the requester.
   int run();
-
-  // The user has pressed ^C: interrupts what the interpreter runs. Safe in a signal handler.
-  static void interrupt();
 
  private:
   // A request that the interpreter has not answered yet.
@@ -83,7 +82,8 @@ class FrontEnd {
   Status startChild();
   Status sendHello();
   Status awaitGreeting();
-  std::optional<Child::Exit> waitForEnd(bool orderly);
+  std::optional<Child::Exit> waitForEnd(bool orderly, uint64_t patienceMs);
+  Result<Next> hearOut();
   Result<Next> relayOne();
   Result<Next> readMessage(size_t* size, schema::ToInterpreter::Builder message);
   Status waitForGhc();
@@ -99,10 +99,19 @@ class FrontEnd {
   Error interpreterGone();
   bool answersAhead(schema::Request::Reader request, schema::Reply::Builder reply) const;
   int wait(std::span<pollfd> fds);
-  void noteInterrupt();
+  void interrupt();
+  bool isEvaluating() const;
 
   const FrontEndOptions& options_;
   Requester& requester_;
+  Attention attention_;
+  // Whether there is a request that is not answered, or none could be made yet: the requester may be waiting.
+  bool inHand_ = true;
+  // Whether there is more in the interpreter than what was loaded.
+  bool ranStatement_ = false;
+  // Whether the user has pressed ^C since the requester's turn, without effect.
+  bool interrupted_ = false;
+  std::optional<Attention> ending_;  // what the interpreter's end is awaited with
   // How there comes to be an interpreter: from the broker, or else as a child.
   std::unique_ptr<SharedInterpreter> shared_;
   std::optional<Child> child_;

@@ -20,12 +20,14 @@
 #include "iserv/remote/remote_interpreter.h"
 #include "iserv/remote/secret_file.h"
 #include "iserv/remote/target.h"
+#include "protocol/contain.h"
 
 namespace splicehost {
 namespace {
 
 constexpr char kUsage[] =
     "usage: iserv <write-fd> <read-fd> [options]\n"
+    "       iserv --version\n"
     "\n"
     "GHC starts this program, to run Template Haskell and GHCi:\n"
     "  ghc -fexternal-interpreter -pgmi /path/to/iserv ...\n"
@@ -129,7 +131,7 @@ Status goElsewhere(const Configuration& configuration, const Manifest& manifest,
   elsewhere.ghcVersion = options.version->name;
   elsewhere.way = options.way;
   elsewhere.buildIdentity = options.identity;
-  options.connect = [elsewhere] { return remote::RemoteInterpreter::connect(elsewhere); };
+  options.connect = [elsewhere](Attention& attention) { return remote::RemoteInterpreter::connect(elsewhere, attention); };
   return Done{};
 }
 
@@ -208,6 +210,10 @@ Status secureStreams(CommandLine& options) {
 }
 
 int main(int argc, char* argv[]) {
+  if (argc == 2 && std::string_view(argv[1]) == "--version") {
+    std::puts("iserv (Splicehost) " SPLICEHOST_VERSION);
+    return 0;
+  }
   FrontEndOptions options;
   CommandLine line;
   if (Status parsed = parse(argc, argv, line, options); !parsed) {
@@ -221,12 +227,17 @@ int main(int argc, char* argv[]) {
   noteSignals(options);
   // ^C is for GHC and for the interpreter. A child of this process gets it too; a session of the broker's
   // is in another process group.
-  signal(SIGINT, [](int) { FrontEnd::interrupt(); });
-  signal(SIGQUIT, [](int) { FrontEnd::interrupt(); });
+  Signals interrupts{SIGINT, SIGQUIT};
+  options.signals = &interrupts;
   // A peer that is gone shows in write().
   signal(SIGPIPE, SIG_IGN);
   GhcPipes ghc(*options.version, line.readFd, line.writeFd, options.verbose);
-  return FrontEnd(options, ghc).run();
+  int status = 1;
+  Status ran = contain([&]() -> Status {
+    status = FrontEnd(options, ghc).run();
+    return Done{};
+  });
+  return ran ? status : complain(ran.error().message);
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "iserv/file_charset.h"
 #include "iserv/requester.h"
 #include "protocol/ghc_versions.h"
 
@@ -20,6 +22,7 @@ class GhcPipes : public Requester {
   Status takeIn() override;
   int fd() const override { return readFd_; }
   bool gone() const override { return ended_; }
+  int hangUpFd() const override { return readFd_; }
   ghc::Bytes answerToSplice() override { return unread(); }
   void answerTaken(size_t bytes) override { begin_ += bytes; }
   Result<bool> reply(uint64_t serial, schema::Request::Which which, schema::Reply::Reader reply) override;
@@ -29,6 +32,8 @@ class GhcPipes : public Requester {
   int endedBySignal(int signal) override;
 
  private:
+  Status decodeFileName(schema::Request::Builder request);
+  const Result<FileCharset>& charset();
   ghc::Bytes unread() const { return ghc::Bytes(bytes_).subspan(begin_); }
 
   const ghc::Version& version_;
@@ -43,6 +48,8 @@ class GhcPipes : public Requester {
   // A message takes that many bytes more, at the least.
   uint64_t missing_ = 1;
   uint64_t messages_ = 0;
+  // The locale's, once a file name was not in ASCII.
+  std::optional<Result<FileCharset>> charset_;
 };
 
 }  // namespace splicehost

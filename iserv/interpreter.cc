@@ -11,8 +11,10 @@
 #include "bytecode/format.h"
 #include "iserv/arena.h"
 #include "iserv/crash_report.h"
+#include "iserv/descriptors.h"
 #include "iserv/session.h"
 #include "iserv/zygote.h"
+#include "protocol/message_layout.h"
 
 // Written by ways/build-interpreter: kGhcVersion, kWay, kBuildIdentity and kBootLibraries.
 #include "interpreter_build.inc"
@@ -52,9 +54,9 @@ bool hasRtsOptions(int argc, char* argv[]) {
   return std::getenv("GHCRTS") != nullptr;
 }
 
-void endProcess(Session& session) {
+[[noreturn]] void endProcess(Session& session) {
   Status status = session.end();
-  _exit(status ? 0 : complain(status.error()));
+  std::exit(status ? 0 : complain(status.error()));
 }
 
 void startRts(int* argc, char*** argv, std::span<const ExportedSymbol> symbols) {
@@ -97,11 +99,17 @@ int runInterpreter(int argc, char* argv[], std::span<const ExportedSymbol> symbo
   if (client < 0 && broker < 0) return usage(argv[0]);
   kj::AutoCloseFd socket(client >= 0 ? client : broker);
   fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
+  if (broker >= 0) {
+    socket = kj::AutoCloseFd(fcntl(broker, F_DUPFD_CLOEXEC, kFirstOwn));
+    occupyLowDescriptors();
+  }
   bool reports = hasRtsOptions(argc, argv);
 
   reserveArena();
   startRts(&argc, &argv, symbols);
   installCrashReport();
+  // Once, and not in each session that is forked from this process.
+  requestLayout();
 
   const InterpreterBuild build{ghc::findVersion(kGhcVersion), bytecode::findFormat(kGhcVersion),
                                kWay, kBuildIdentity, kBootLibraries};
@@ -115,11 +123,9 @@ int runInterpreter(int argc, char* argv[], std::span<const ExportedSymbol> symbo
   session.connect(kj::mv(socket));
   if (Status greeted = session.greet(); !greeted) return complain(greeted.error());
   evaluateAll(session);
-  Status status = session.end();
-  if (!status) return complain(status.error());
   // Ending the RTS collects the whole heap once more, for nothing, unless it has a report to write.
-  if (reports) hs_exit();
-  _exit(0);
+  if (reports) std::atexit(hs_exit);
+  endProcess(session);
 }
 
 }  // namespace splicehost

@@ -4,7 +4,9 @@
 
 #include <capnp/message.h>
 
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "protocol/ghc_binary.h"
 #include "protocol/interpreter.capnp.h"
@@ -33,6 +35,10 @@ class Requester {
   // Whether there is something to take in while the interpreter is busy with something that asks no questions.
   virtual bool takesInAlways() const { return false; }
   virtual bool gone() const = 0;
+  // An fd at which poll() says so: POLLHUP, or POLLRDHUP.
+  virtual int hangUpFd() const = 0;
+  // What is called when takeIn() finds that the requester wants what the interpreter runs to be interrupted.
+  void whenInterrupting(std::function<void()> call) { interrupting_ = std::move(call); }
 
   // What was taken in of the answer to a splice's question; empty if there is nothing. Valid until takeIn().
   virtual ghc::Bytes answerToSplice() = 0;
@@ -40,7 +46,7 @@ class Requester {
   virtual void answerTaken(size_t bytes) = 0;
 
   // Tells the reply to a request of this kind. Replies to requests that are answered without content
-  // (ghc::replyKind) may come out of order. `serial` is the number of the request, from 0. False if the requester is
+  // (RequestKind::reply) may come out of order. `serial` is the number of the request, from 0. False if the requester is
   // gone; fails if this is no reply to it.
   virtual Result<bool> reply(uint64_t serial, schema::Request::Which which, schema::Reply::Reader reply) = 0;
   // A splice's question, as it came. False if the requester is gone.
@@ -52,6 +58,9 @@ class Requester {
   virtual void complain(const std::string& message) = 0;
   // The interpreter has ended by a signal; the result is this process's exit status.
   virtual int endedBySignal(int signal) = 0;
+
+ protected:
+  std::function<void()> interrupting_;
 };
 
 }  // namespace splicehost

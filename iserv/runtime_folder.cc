@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -14,6 +13,8 @@
 #include <memory>
 #include <string_view>
 #include <vector>
+
+#include "iserv/process_identity.h"
 
 namespace splicehost {
 
@@ -45,21 +46,6 @@ Status checkOwn(const std::string& path, mode_t forbidden) {
   return Done{};
 }
 
-// The folder in which ours is to be: where, and under which name.
-Result<std::string> chooseFolder() {
-  const char* variable = getenv("XDG_RUNTIME_DIR");
-  std::string parent = variable == nullptr ? "" : variable;
-  // With a slash at its end, the name of a symbolic link would mean what it points to.
-  while (parent.size() > 1 && parent.ends_with('/')) parent.pop_back();
-  struct stat status;
-  // The XDG Base Directory Specification has a relative path ignored.
-  bool absent = !parent.starts_with('/') || (lstat(parent.c_str(), &status) != 0 && errno == ENOENT);
-  if (absent) return "/tmp/splicehost-" + std::to_string(geteuid());
-  Status own = checkOwn(parent, S_IWGRP | S_IWOTH);
-  if (!own) return own.error().within("XDG_RUNTIME_DIR");
-  return parent + "/splicehost";
-}
-
 // A 64-bit FNV-1a hash. Nobody gains by a collision: whoever could make a socket of a given name is the
 // same user.
 class Digest {
@@ -89,27 +75,57 @@ class Digest {
   uint64_t value_ = 0xcbf29ce484222325;
 };
 
-Status addWorld(Digest& digest) {
-  // A session is its broker's child: it has the broker's view of files, processes, network and host.
-  for (const char* file : {"/proc/self/ns/mnt", "/proc/self/ns/pid", "/proc/self/ns/user",
-                           "/proc/self/ns/net", "/proc/self/ns/ipc", "/proc/self/ns/uts", "/"}) {
-    struct stat status;
-    if (stat(file, &status) != 0) return systemError(file);
-    digest.addIdentity(status);
-  }
-  return Done{};
+std::string variable(const char* name) {
+  const char* value = getenv(name);
+  std::string path = value == nullptr ? "" : value;
+  // With a slash at its end, the name of a symbolic link would mean what it points to.
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  // The XDG Base Directory Specification has a relative path ignored.
+  return path.starts_with('/') ? path : "";
 }
 
-Status addPermissions(Digest& digest) {
-  for (uint64_t id : {getuid(), geteuid(), getgid(), getegid()}) digest.add(id);
-  int count = getgroups(0, nullptr);
-  std::vector<gid_t> groups(static_cast<size_t>(count));
-  if (count > 0) count = getgroups(count, groups.data());
-  if (count < 0) return systemError("getgroups");
-  for (gid_t group : groups) digest.add(uint64_t{group});
-  digest.add(static_cast<uint64_t>(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)));
-  digest.add(static_cast<uint64_t>(prctl(PR_GET_SECCOMP, 0, 0, 0, 0)));
-  return Done{};
+// Ours in $XDG_RUNTIME_DIR; nothing if there is no such folder.
+Result<std::string> preferredFolder() {
+  std::string parent = variable("XDG_RUNTIME_DIR");
+  struct stat status;
+  if (parent.empty() || (lstat(parent.c_str(), &status) != 0 && errno == ENOENT)) return std::string();
+  Status own = checkOwn(parent, S_IWGRP | S_IWOTH);
+  if (!own) return own.error().within("XDG_RUNTIME_DIR");
+  return parent + "/splicehost";
+}
+
+// The folders in which ours can be otherwise.
+std::vector<std::string> otherParents() {
+  std::vector<std::string> parents = {"/tmp"};
+  if (std::string folder = variable("TMPDIR"); !folder.empty()) parents.push_back(folder);
+  std::string cache = variable("XDG_CACHE_HOME");
+  if (std::string home = variable("HOME"); cache.empty() && !home.empty()) cache = home + "/.cache";
+  if (!cache.empty()) {
+    (void)mkdir(cache.c_str(), S_IRWXU);
+    parents.push_back(cache);
+  }
+  return parents;
+}
+
+// Whoever can rename what is in a folder can put another one in our folder's place.
+bool othersCanRename(const std::string& parent) {
+  struct stat status;
+  return stat(parent.c_str(), &status) == 0 && (status.st_mode & S_ISVTX) == 0 &&
+         (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+}
+
+// Why this folder cannot be used, though nobody else has to do with that: it is for another one to be tried. Empty if
+// it can be. Fails if it is not safe.
+Result<std::string> obstacle(const std::string& folder) {
+  if (folder.size() > kMaxFolder) return folder + " is too long a path for a socket";
+  struct stat status;
+  // Somebody else may make it at the same time.
+  if (lstat(folder.c_str(), &status) != 0 && mkdir(folder.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
+    return systemError(folder + " cannot be made").message;
+  }
+  if (Status own = checkOwn(folder, S_IRWXG | S_IRWXO); !own) return own.error();
+  if (access(folder.c_str(), W_OK | X_OK) != 0) return systemError(folder + " cannot be written to").message;
+  return std::string();
 }
 
 // Callers name the program by different paths: from beside an interpreter, or from beside iservctl.
@@ -128,26 +144,37 @@ Status addProgram(Digest& digest, const std::string& program) {
 }  // namespace
 
 Result<std::string> runtimeFolder() {
-  Result<std::string> folder = chooseFolder();
-  if (!folder) return folder;
-  if (folder->size() > kMaxFolder) {
-    return Error{*folder + " is too long a path for a socket; set XDG_RUNTIME_DIR to a shorter one"};
+  Result<std::string> preferred = preferredFolder();
+  if (!preferred) return preferred;
+  std::string name = "splicehost-" + std::to_string(geteuid());
+  std::vector<std::string> folders;
+  if (preferred->size() > kMaxFolder) {
+    // Whoever names another folder wants another broker.
+    Digest digest;
+    digest.add(*preferred);
+    name += "-" + digest.hexadecimal();
+  } else if (!preferred->empty()) {
+    folders.push_back(*preferred);
   }
-  struct stat status;
-  if (lstat(folder->c_str(), &status) != 0) {
-    // Somebody else may make it at the same time.
-    if (mkdir(folder->c_str(), S_IRWXU) != 0 && errno != EEXIST) {
-      return systemError(*folder + " cannot be made");
-    }
+  for (const std::string& parent : otherParents()) {
+    if (!othersCanRename(parent)) folders.push_back(parent + "/" + name);
   }
-  if (Status own = checkOwn(*folder, S_IRWXG | S_IRWXO); !own) return own.error();
-  return folder;
+  std::string reasons;
+  for (const std::string& folder : folders) {
+    Result<std::string> reason = obstacle(folder);
+    if (!reason) return reason;
+    if (reason->empty()) return folder;
+    reasons += (reasons.empty() ? "" : "; ") + *reason;
+  }
+  return Error{reasons + "; set XDG_RUNTIME_DIR to a folder of your own"};
 }
 
 Result<std::string> brokerSocketName(const std::string& brokerProgram) {
   Digest digest;
-  if (Status added = addWorld(digest); !added) return added.error();
-  if (Status added = addPermissions(digest); !added) return added.error();
+  // A session is its broker's child.
+  Result<std::string> identity = processIdentity();
+  if (!identity) return identity.error();
+  digest.add(*identity);
   if (Status added = addProgram(digest, brokerProgram); !added) return added.error();
   return std::string(kNameStart) + digest.hexadecimal() + std::string(kNameEnd);
 }

@@ -1,7 +1,9 @@
 // Where the broker's socket is, and whether it is safe to use.
 //
-// The folder is $XDG_RUNTIME_DIR/splicehost, or /tmp/splicehost-<user id> if that variable is not set or
-// its folder does not exist. It is made with mode 0700 if it is not there. It is refused if it is a
+// The folder is $XDG_RUNTIME_DIR/splicehost. If that variable is not set, or its folder does not exist or cannot be
+// written to, it is splicehost-<user id> in the first of /tmp, $TMPDIR, and $XDG_CACHE_HOME (or ~/.cache) in which it can
+// be; and if the path would be too long for a socket, splicehost-<user id>-<16 hexadecimal digits of a digest of that
+// path> there. It is made with mode 0700 if it is not there. It is refused if it is a
 // symbolic link, belongs to somebody else, or is open to others at all; whoever can write to it could
 // take the broker's place. The same holds for $XDG_RUNTIME_DIR itself, but for reading.
 #pragma once

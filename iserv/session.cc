@@ -14,7 +14,10 @@
 #include "bytecode/constructor_info.h"
 #include "bytecode/verify.h"
 #include "iserv/arena.h"
+#include "iserv/process_end.h"
 #include "protocol/ghc_messages.h"
+#include "protocol/message_layout.h"
+#include "protocol/message_references.h"
 #include "protocol/text.h"
 
 namespace splicehost {
@@ -91,14 +94,23 @@ std::string mismatch(const InterpreterBuild& build, schema::ClientHello::Reader 
 void Session::connect(kj::AutoCloseFd socket) {
   if (!watch_) watch_.emplace();
   watch_->watch(socket.get());
+  hangUpAfterExitHandlers(socket.get());
   connection_.emplace(kj::mv(socket));
 }
 
+// Ends this process in good order.
+void Session::clientIsGone() {
+  watch_->set(HangupWatch::State::kEnding);
+  std::exit(0);
+}
+
 Result<schema::ToInterpreter::Reader> Session::receive() {
+  watch_->set(HangupWatch::State::kIdle);
   auto message = connection_->receive<schema::ToInterpreter>();
+  // The client has hung up without a shutdown: there is nobody to tell.
+  if (message && !*message) clientIsGone();
+  watch_->set(HangupWatch::State::kBusy);
   if (!message) return message.error();
-  // The client has hung up without a shutdown: there is nobody to tell, and nothing is left to do.
-  if (!*message) _exit(0);
   return **message;
 }
 
@@ -142,15 +154,12 @@ std::optional<ghc::Bytes> Session::next() {
     auto request = message->getRequest();
     if (request.isShutdown()) break;
 
-    Status status = Done{};
-    if (needsEvaluation(request.which())) {
-      status = checkReferences(request);
-      if (status) {
-        evaluating_ = request.which();
-        evaluation_ = ghc::Writer();
-        ghc::encodeRequest(*build_.version, request, evaluation_);
-        return evaluation_.bytes();
-      }
+    Status status = checkReferences(request);
+    if (status && kindOf(request.which()).evaluated) {
+      evaluating_ = request.which();
+      evaluation_ = ghc::Writer();
+      ghc::encodeRequest(*build_.version, request, evaluation_);
+      return evaluation_.bytes();
     }
     capnp::MallocMessageBuilder builder;
     auto reply = builder.initRoot<schema::FromInterpreter>().initReply();
@@ -176,8 +185,7 @@ void Session::evaluated(bool good, ghc::Bytes result) {
 // Sends a reply, or that the request could not be carried out.
 Status Session::send(capnp::MessageBuilder& builder, schema::Reply::Builder reply, Status status) {
   if (!status) reply.setFailed(status.error().message);
-  // As in receive().
-  if (!connection_->send(builder)) _exit(0);
+  if (!connection_->send(builder)) clientIsGone();
   return status;
 }
 
@@ -189,7 +197,7 @@ Status Session::end() {
     status_ = send(builder, reply, Done{});
   }
   // The client has been told; from here on its going is no reason to stop short.
-  watch_.reset();
+  watch_->set(HangupWatch::State::kEnding);
   return status_;
 }
 
@@ -462,7 +470,7 @@ Status Session::setBreakpoint(uint64_t array, int64_t index, rts::BreakFlag valu
   return Done{};
 }
 
-Status Session::breakpointStatus(schema::Breakpoint::Reader request, schema::Reply::Builder reply) {
+Status Session::breakpointStatus(schema::BreakpointPlace::Reader request, schema::Reply::Builder reply) {
   RtsLock lock;
   auto flag = breakFlag(lock, request.getArray(), request.getIndex());
   if (!flag) return flag.error();
@@ -470,69 +478,19 @@ Status Session::breakpointStatus(schema::Breakpoint::Reader request, schema::Rep
   return Done{};
 }
 
-namespace {
-
-template <typename Check>
-Status checkExpression(schema::EvalExpression::Reader expression, Check check) {
-  if (expression.isThis()) return check(expression.getThis());
-  Status good = checkExpression(expression.getApply().getFunction(), check);
-  return good ? checkExpression(expression.getApply().getArgument(), check) : good;
-}
-
-}  // namespace
-
 Status Session::checkReferences(schema::Request::Reader request) const {
-  auto check = [this](uint64_t reference) { return checkReference(reference); };
-  switch (request.which()) {
-    case schema::Request::EVAL_STMT:
-      return checkExpression(request.getEvalStmt().getExpression(), check);
-    case schema::Request::RESUME_STMT:
-      return check(request.getResumeStmt().getContext());
-    case schema::Request::ABANDON_STMT:
-      return check(request.getAbandonStmt());
-    case schema::Request::EVAL_STRING:
-      return check(request.getEvalString());
-    case schema::Request::EVAL_STRING_TO_STRING:
-      return check(request.getEvalStringToString().getFunction());
-    case schema::Request::EVAL_IO:
-      return check(request.getEvalIo());
-    case schema::Request::GET_BREAKPOINT_VAR:
-      return check(request.getGetBreakpointVar().getStack());
-    case schema::Request::RUN_TH: {
-      Status good = check(request.getRunTh().getState());
-      return good ? check(request.getRunTh().getCode()) : good;
-    }
-    case schema::Request::RUN_MOD_FINALIZERS: {
-      Status good = check(request.getRunModFinalizers().getState());
-      for (uint64_t finalizer : request.getRunModFinalizers().getFinalizers()) {
-        if (good) good = check(finalizer);
-      }
-      return good;
-    }
-    case schema::Request::GET_CLOSURE:
-      return check(request.getGetClosure());
-    case schema::Request::SEQ:
-      return check(request.getSeq());
-    case schema::Request::RESUME_SEQ:
-      return check(request.getResumeSeq());
-    default:
-      return Done{};
-  }
+  Status status = Done{};
+  forEachReference(request, [&](uint64_t reference) {
+    if (status) status = checkReference(reference);
+  });
+  return status;
 }
 
+// Notes what the shim has made for an evaluated request.
 void Session::noteReferences(schema::Reply::Reader reply) {
-  if (reply.isPointer()) references_.note(reply.getPointer());
-  if (reply.isMaybePointer() && reply.getMaybePointer().isPointer()) {
-    references_.note(reply.getMaybePointer().getPointer());
-  }
-  if (!reply.isEvalStatus()) return;
-  auto status = reply.getEvalStatus();
-  if (status.isBreak()) {
-    references_.note(status.getBreak().getStack());
-    references_.note(status.getBreak().getResumeContext());
-    costCentreStacks_.insert(status.getBreak().getCostCentreStack());
-  } else if (status.getComplete().getResult().isReferences()) {
-    for (uint64_t value : status.getComplete().getResult().getReferences()) references_.note(value);
+  forEachReference(reply, [this](uint64_t reference) { references_.note(reference); });
+  if (reply.isEvalStatus() && reply.getEvalStatus().isBreak()) {
+    costCentreStacks_.insert(reply.getEvalStatus().getBreak().getCostCentreStack());
   }
 }
 
@@ -547,7 +505,7 @@ void Session::request(ghc::Bytes message) {
   builder.initRoot<schema::FromInterpreter>().setThRequest(
       {reinterpret_cast<const capnp::byte*>(message.data()), message.size()});
   // A client that is gone has no use for the rest of the splice.
-  if (!connection_->send(builder)) _exit(0);
+  if (!connection_->send(builder)) clientIsGone();
 }
 
 ghc::Bytes Session::answer() {
@@ -555,7 +513,7 @@ ghc::Bytes Session::answer() {
   if (!message || !message->isThAnswer()) {
     std::fprintf(stderr, "splicehost: the client answered a splice's question with %s\n",
                  message ? "something else than an answer" : message.error().message.c_str());
-    _exit(1);
+    std::exit(1);
   }
   return bytesOf(message->getThAnswer());
 }

@@ -59,6 +59,7 @@ class Session final : public Evaluations {
   ghc::Bytes answer() override;
   void noteReference(uint64_t reference) override;
 
+  [[noreturn]] void clientIsGone();
   Result<schema::ToInterpreter::Reader> receive();
   Status carryOut(schema::Request::Reader request, schema::Reply::Builder reply);
   Status lookupClosure(const std::string& name, schema::MaybePointer::Builder found);
@@ -70,7 +71,7 @@ class Session final : public Evaluations {
   Status newBreakArray(int64_t size, schema::Reply::Builder reply);
   Result<rts::BreakFlag*> breakFlag(const RtsLock& lock, uint64_t array, int64_t index);
   Status setBreakpoint(uint64_t array, int64_t index, rts::BreakFlag value, schema::Reply::Builder reply);
-  Status breakpointStatus(schema::Breakpoint::Reader request, schema::Reply::Builder reply);
+  Status breakpointStatus(schema::BreakpointPlace::Reader request, schema::Reply::Builder reply);
   Status send(capnp::MessageBuilder& builder, schema::Reply::Builder reply, Status status);
   Status checkReference(uint64_t reference) const;
   Status checkReferences(schema::Request::Reader request) const;

@@ -7,17 +7,20 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <utility>
 
+#include "iserv/notice.h"
+#include "iserv/process_identity.h"
 #include "iserv/runtime_folder.h"
 #include "iserv/surroundings.h"
+#include "linker/file_system.h"
 #include "protocol/ghc_binary.h"
 #include "protocol/ghc_messages.h"
 #include "protocol/text.h"
@@ -32,9 +35,6 @@ constexpr uint64_t kAnswerPatienceMs = 1000;
 constexpr uint64_t kSessionPatienceMs = 5000;
 // Symbols in a report. A session at GHCi's prompt can go on for days.
 constexpr size_t kMaxSymbols = 4096;
-
-// The session's process group, for the signal handler; 0 if there is none.
-std::atomic<pid_t> sessionGroup = 0;
 
 Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
@@ -51,45 +51,66 @@ bool mattersAtStart(std::string_view variable) {
   return false;
 }
 
+// The loader of an interpreter that the broker starts is in another folder than the client's. An empty path is the
+// working directory; a name without a slash in the other variables is one that is searched for (ld.so(8)).
+std::string withAbsolutePaths(std::string_view variable, const std::string& folder) {
+  bool isPath = variable.starts_with("LD_LIBRARY_PATH=");
+  if (!isPath && !variable.starts_with("LD_PRELOAD=") && !variable.starts_with("LD_AUDIT=")) {
+    return std::string(variable);
+  }
+  size_t begin = variable.find('=') + 1;
+  std::string result(variable.substr(0, begin));
+  // Nothing is not one empty path.
+  if (begin == variable.size()) return result;
+  for (;;) {
+    size_t end = std::min(variable.find_first_of(isPath ? ":;" : ": ", begin), variable.size());
+    std::string_view word = variable.substr(begin, end - begin);
+    bool isRelative = !word.starts_with('/') && !word.starts_with('$');
+    if (isRelative && (isPath || word.find('/') != word.npos)) result += folder + (word.empty() ? "" : "/");
+    result += word;
+    if (end == variable.size()) return result;
+    result += variable[end];
+    begin = end + 1;
+  }
+}
+
 // The broker outlives this client, and has no need of what else its environment holds.
 std::vector<std::string> brokersEnvironment() {
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    for (std::string_view prefix : {"HOME=", "XDG_RUNTIME_DIR=", "XDG_CONFIG_HOME=", "ISERV_"}) {
+    for (std::string_view prefix : {"HOME=", "XDG_RUNTIME_DIR=", "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=", "TMPDIR=", "ISERV_"}) {
       if (std::string_view(*variable).starts_with(prefix)) variables.emplace_back(*variable);
     }
   }
   return variables;
 }
 
-int64_t nanoseconds(const timespec& time) {
+int64_t nanoseconds(const statx_timestamp& time) {
   return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
-void setStamp(schema::FileStamp::Builder builder, const struct stat& status) {
-  builder.setDevice(status.st_dev);
-  builder.setInode(status.st_ino);
-  builder.setSize(static_cast<uint64_t>(status.st_size));
-  builder.setModified(nanoseconds(status.st_mtim));
-  builder.setChanged(nanoseconds(status.st_ctim));
-}
-
-bool hasStampOf(schema::Trie::Node::Reader node, const struct stat& status) {
+// The records have only stamps that prove what is in a file, so the file system need not be asked what it is.
+bool hasStampOf(schema::Trie::Node::Reader node, const struct statx& status) {
   for (auto stamp : node.getStamps()) {
-    if (stamp.getDevice() == status.st_dev && stamp.getInode() == status.st_ino &&
-        stamp.getSize() == static_cast<uint64_t>(status.st_size) &&
-        stamp.getModified() == nanoseconds(status.st_mtim) &&
-        stamp.getChanged() == nanoseconds(status.st_ctim)) {
+    if (stamp.getDevice() == makedev(status.stx_dev_major, status.stx_dev_minor) &&
+        stamp.getInode() == status.stx_ino && stamp.getSize() == status.stx_size &&
+        stamp.getModified() == nanoseconds(status.stx_mtime) &&
+        stamp.getChanged() == nanoseconds(status.stx_ctime) && stamp.getMount() == status.stx_mnt_id) {
       return true;
     }
   }
   return false;
 }
 
+bool isNamedAs(schema::LoadOperation::Reader recorded, const std::string& path, uint32_t relative) {
+  return view(recorded.getFile()) == path && recorded.getRelative() == relative;
+}
+
 // Fails with errno, of which ENOENT and ECONNREFUSED mean that no broker is there.
 Result<kj::AutoCloseFd> connectTo(const std::string& path) {
   // A broker that hangs does not accept, and connecting would wait for it.
   kj::AutoCloseFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (fd.get() < 0) return systemError("this process may have no sockets");
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) return Error{path + " is too long for a socket"};
@@ -102,6 +123,8 @@ Result<kj::AutoCloseFd> connectTo(const std::string& path) {
   if (peer->user != geteuid()) {
     return Error{path + " is served by user " + std::to_string(peer->user)};
   }
+  // Who is confined by itself need not be told so in each compile.
+  if (!isWithinReach(peer->processId)) return Error{""};
   return fd;
 }
 
@@ -123,12 +146,13 @@ struct SharedInterpreter::Records {
   capnp::List<schema::Trie::Node>::Reader nodes;
 };
 
-SharedInterpreter::SharedInterpreter(PacketSocket broker, std::optional<FileView> view)
-    : broker_(kj::mv(broker)), view_(std::move(view)) {}
+SharedInterpreter::SharedInterpreter(PacketSocket broker, std::optional<FileView> view, Attention& attention)
+    : broker_(kj::mv(broker)), view_(std::move(view)), attention_(attention) {}
 
-SharedInterpreter::~SharedInterpreter() { sessionGroup = 0; }
+SharedInterpreter::~SharedInterpreter() = default;
 
-Result<std::unique_ptr<SharedInterpreter>> SharedInterpreter::open(const SharedProgram& program) {
+Result<std::unique_ptr<SharedInterpreter>> SharedInterpreter::open(const SharedProgram& program, Attention& attention) {
+  if (hasOwnFilter()) return Error{""};
   Result<std::string> folder = runtimeFolder();
   if (!folder) return folder.error();
   Result<std::string> name = brokerSocketName(program.broker);
@@ -139,14 +163,18 @@ Result<std::unique_ptr<SharedInterpreter>> SharedInterpreter::open(const SharedP
     // It comes back when a broker accepts connections.
     Child starter(program.broker, {program.broker}, brokersEnvironment());
     if (!starter.started()) return starter.started().error();
-    Child::Exit exit = starter.wait(kSessionPatienceMs);
+    Child::Exit exit = starter.wait(kSessionPatienceMs, &attention);
     if (exit.status != 0 || exit.signal != 0) return Error{""};
     socket = connectTo(path);
   }
-  if (!socket) return socket.error();
+  if (!socket) {
+    std::string reason = socket.error().message;
+    bool isTold = reason.empty() || attention.cancelled() || !isNews(path, reason);
+    return Error{isTold ? "" : reason};
+  }
 
   std::unique_ptr<SharedInterpreter> shared(
-      new SharedInterpreter(PacketSocket(kj::mv(*socket)), program.view));
+      new SharedInterpreter(PacketSocket(kj::mv(*socket)), program.view, attention));
   if (Status greeted = shared->hello(program); !greeted) return greeted.error();
   return shared;
 }
@@ -166,15 +194,13 @@ Status SharedInterpreter::hello(const SharedProgram& program) {
   key.setGhcVersion(program.ghcVersion);
   key.setWay(program.way);
   key.setBuildIdentity(program.buildIdentity);
-  std::vector<std::string_view> variables;
+  std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    if (mattersAtStart(*variable)) variables.push_back(*variable);
+    if (mattersAtStart(*variable)) variables.push_back(withAbsolutePaths(*variable, folder_));
   }
   std::sort(variables.begin(), variables.end());
   auto environment = key.initEnvironment(static_cast<uint32_t>(variables.size()));
   for (uint32_t i = 0; i < variables.size(); ++i) environment.set(i, toData(variables[i]));
-  struct stat cache;
-  if (stat("/etc/ld.so.cache", &cache) == 0) setStamp(key.initLoaderCache(), cache);
   return broker_.send(builder);
 }
 
@@ -183,6 +209,7 @@ Status SharedInterpreter::awaitRecords() {
   auto packet = receive(kAnswerPatienceMs);
   if (!packet) return packet.error();
   auto answer = (*packet)->root<schema::FromBroker>();
+  if (answer.isRefused() && answer.getRefused().size() == 0) return Error{""};
   if (answer.isRefused()) return Error{std::string("the broker refuses: ") + answer.getRefused().cStr()};
   if (!answer.isTrie() || (*packet)->fds.size() != 1) return Error{"the broker sent no records"};
   size_t bytes = answer.getTrie();
@@ -200,11 +227,12 @@ Status SharedInterpreter::awaitRecords() {
 // The broker's next message, which there must be.
 Result<std::optional<PacketSocket::Packet>> SharedInterpreter::receive(uint64_t patienceMs) {
   pollfd fds[] = {{broker_.fd(), POLLIN, 0}};
-  BriefWait wait;
+  BriefWait wait(&attention_);
   int ready = 0;
   do {
     ready = wait.poll(fds, static_cast<int>(patienceMs));
   } while (ready < 0 && errno == EINTR);
+  if (ready < 0) return systemError("waiting for the broker");
   if (ready == 0) return Error{"the broker does not answer"};
   auto packet = broker_.receive<schema::FromBroker>();
   if (packet && !*packet) return Error{"the broker is gone"};
@@ -218,7 +246,9 @@ std::optional<SharedInterpreter::Operation> SharedInterpreter::operationOf(
     // The system's linker searches for a shared object whose name has no slash.
     bool relative = !file.starts_with('/') &&
                     (kind != schema::LoadKind::LOAD_DLL || file.find('/') != std::string::npos);
-    return Operation{kind, file, relative ? folder_ + "/" + file : file};
+    bool isSeen = relative && kind == schema::LoadKind::LOAD_DLL;
+    return Operation{kind, file, relative ? folder_ + "/" + file : file,
+                     isSeen ? static_cast<uint32_t>(folder_.size() + 1) : 0};
   };
   switch (request.which()) {
     case schema::Request::INIT_LINKER:
@@ -269,14 +299,14 @@ bool SharedInterpreter::answerLoad(schema::Request::Reader request, schema::Repl
 
 // Goes to the child of this node to which the operation leads, if there is one.
 bool SharedInterpreter::follow(const Operation& operation) {
-  struct stat status;
+  struct statx status;
   bool hasFile = operation.path.find('/') != std::string::npos;
-  if (hasFile && stat(operation.path.c_str(), &status) != 0) return false;
+  if (hasFile && !linker::examine(AT_FDCWD, operation.path.c_str(), status)) return false;
   std::vector<uint32_t> candidates;
   for (uint32_t child : records_->nodes[node_].getChildren()) {
     auto node = records_->nodes[child];
     if (node.getOperation().getKind() != operation.kind) continue;
-    if (node.getBound() && view(node.getOperation().getFile()) != operation.path) continue;
+    if (node.getBound() && !isNamedAs(node.getOperation(), operation.path, operation.relative)) continue;
     bool same = hasFile ? hasStampOf(node, status)
                         : view(node.getOperation().getFile()) == operation.path;
     if (same) {
@@ -371,13 +401,17 @@ Status SharedInterpreter::awaitSession() {
   auto answer = (*packet)->root<schema::FromBroker>();
   if (answer.isRefused()) return Error{std::string("the broker refuses: ") + answer.getRefused().cStr()};
   if (!answer.isAttached()) return Error{"the broker provided no session"};
-  sessionGroup = static_cast<pid_t>(answer.getAttached().getSession());
+  // In this process's own group the terminal interrupts it.
+  session_ = static_cast<pid_t>(answer.getAttached().getSession());
+  hasOwnGroup_ = !hasTerminal();
   zygote_ = answer.getAttached().getZygote();
   return Done{};
 }
 
+void SharedInterpreter::killSession() const { kill(session_, SIGKILL); }
+
 Result<kj::AutoCloseFd> SharedInterpreter::attachAgain(const SharedProgram& program) {
-  auto again = open(program);
+  auto again = open(program, attention_);
   if (!again) return again.error();
   if (Status records = (*again)->awaitRecords(); !records) return records.error();
   for (const Operation& operation : operations_) {
@@ -421,6 +455,7 @@ void SharedInterpreter::sendReport(bool symbols) {
   for (uint32_t i = 0; i < operations.size(); ++i) {
     operations[i].setKind(loaded_[i].kind);
     operations[i].setFile(toData(loaded_[i].path));
+    operations[i].setRelative(loaded_[i].relative);
   }
   if (symbols) {
     auto list = report.initSymbols(static_cast<uint32_t>(symbols_.size()));
@@ -430,8 +465,8 @@ void SharedInterpreter::sendReport(bool symbols) {
   (void)broker_.send(builder).ok();
 }
 
-void SharedInterpreter::interruptSession() {
-  if (pid_t group = sessionGroup; group > 0) kill(-group, SIGINT);
+void SharedInterpreter::interrupt() const {
+  if (hasOwnGroup_) kill(-session_, SIGINT);
 }
 
 std::optional<Child::Exit> SharedInterpreter::sessionEnd(uint64_t patienceMs) {

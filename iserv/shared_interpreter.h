@@ -44,8 +44,9 @@ struct SharedProgram {
 class SharedInterpreter {
  public:
   // Connects to the broker, which is started if there is none. Fails with the reason if sharing is
-  // impossible here; with none if the broker's program has given it.
-  static Result<std::unique_ptr<SharedInterpreter>> open(const SharedProgram& program);
+  // impossible here; with none if that was told before, or the broker's program has told it. `attention` must outlive the result, and is paid in
+  // all waits: they fail if it is cancelled.
+  static Result<std::unique_ptr<SharedInterpreter>> open(const SharedProgram& program, Attention& attention);
   ~SharedInterpreter();
   SharedInterpreter(const SharedInterpreter&) = delete;
   SharedInterpreter& operator=(const SharedInterpreter&) = delete;
@@ -55,7 +56,7 @@ class SharedInterpreter {
   bool answerMemory(schema::Request::Reader request, schema::Reply::Builder reply) {
     return placed_.answer(request, reply);
   }
-  // Waits for the broker's records, if they are not there yet. Must have succeeded before answerLoad() and
+  // Waits for the broker's records, if they are not there yet. Fails as open(). Must have succeeded before answerLoad() and
   // attach().
   Status awaitRecords();
   // Answers a load operation if it can be without an interpreter. False if it cannot: then there must be one.
@@ -67,6 +68,8 @@ class SharedInterpreter {
 
   // After that: waits for the session. Fails if the broker does not provide one.
   Status awaitSession();
+  // Ends a session that does not answer, which might be stopped.
+  void killSession() const;
   // The process that the session is a fork of; 0 if there is no session yet.
   uint32_t zygote() const { return zygote_; }
 
@@ -86,8 +89,8 @@ class SharedInterpreter {
   // Tells the broker. To be called at the end.
   void report();
 
-  // Interrupts the session and all that it has started. Safe in a signal handler.
-  static void interruptSession();
+  // Interrupts the session, if there is one, and all that it has started; unless its terminal does that.
+  void interrupt() const;
 
   // Waits for the broker to say how the session ended; nothing if it does not within this time.
   std::optional<Child::Exit> sessionEnd(uint64_t patienceMs);
@@ -99,9 +102,10 @@ class SharedInterpreter {
     schema::LoadKind kind;
     std::string file;
     std::string path;
+    uint32_t relative = 0;  // as in the schema
   };
 
-  SharedInterpreter(PacketSocket broker, std::optional<FileView> view);
+  SharedInterpreter(PacketSocket broker, std::optional<FileView> view, Attention& attention);
   Status hello(const SharedProgram& program);
   Result<std::optional<PacketSocket::Packet>> receive(uint64_t patienceMs);
   std::optional<Operation> operationOf(schema::Request::Reader request) const;
@@ -113,11 +117,14 @@ class SharedInterpreter {
 
   PacketSocket broker_;
   std::optional<FileView> view_;
+  Attention& attention_;
   std::unique_ptr<Records> records_;
   std::string folder_;       // the working directory
   uint32_t node_ = 0;        // where in the trie: an index
   kj::AutoCloseFd ordered_;  // the socket to a session that was asked for ahead of time
   uint32_t zygote_ = 0;
+  pid_t session_ = 0;
+  bool hasOwnGroup_ = false;  // the session
   std::vector<Operation> operations_;  // answered here
   PlacedData placed_;
   // What the session was asked to load next, until it was asked for something else.

@@ -11,7 +11,9 @@
 #include <cstring>
 #include <string>
 
+#include "iserv/descriptors.h"
 #include "iserv/file_view.h"
+#include "iserv/process_identity.h"
 
 namespace splicehost {
 
@@ -53,9 +55,15 @@ Result<kj::AutoCloseFd> describeSurroundings(schema::Attach::Builder attach, std
     limits[i].setHard(limitOf(limit.rlim_max));
   }
   attach.setNiceness(getpriority(PRIO_PROCESS, 0));
+  attach.setProcessGroup(hasTerminal() ? getpgrp() : 0);
   cpu_set_t processors;
   if (sched_getaffinity(0, sizeof processors, &processors) != 0) return systemError("sched_getaffinity");
   attach.setProcessors({reinterpret_cast<const capnp::byte*>(&processors), sizeof processors});
+
+  std::vector<int> further = inheritable();
+  fds.insert(fds.end(), further.begin(), further.end());
+  auto numbers = attach.initDescriptors(static_cast<uint32_t>(further.size()));
+  for (uint32_t i = 0; i < numbers.size(); ++i) numbers.set(i, further[i]);
   return folder;
 }
 
@@ -68,11 +76,17 @@ bool canBeAdopted(schema::Attach::Reader attach) {
 }
 
 Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds) {
-  if (fds.size() != 1 + kStreams) return Error{"the client did not send its streams"};
+  if (fds.size() != 1 + kStreams + attach.getDescriptors().size()) return Error{"the client did not send its descriptors"};
+  // ^C is for the process group; what a splice starts is in it. See Note [Terminal sessions].
+  if (setpgid(0, attach.getProcessGroup()) != 0) return systemError("the process group");
   if (!attach.hasView() && fchdir(fds[0].get()) != 0) return systemError("the working directory");
   for (int fd = 0; fd < kStreams; ++fd) {
     if (dup2(fds[static_cast<size_t>(fd) + 1].get(), fd) < 0) return systemError("a standard stream");
   }
+
+  std::vector<int> numbers;
+  for (int number : attach.getDescriptors()) numbers.push_back(number);
+  if (Status taken = takeDescriptors(fds.subspan(1 + kStreams), numbers); !taken) return taken;
 
   if (attach.hasView()) {
     // Most splices read no files, and are not to fail for it.

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,14 +16,15 @@
 
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <map>
-#include <set>
+#include <optional>
 #include <utility>
 
+#include "iserv/loader_search.h"
+#include "iserv/process_state.h"
 #include "iserv/surroundings.h"
 #include "linker/content_identity.h"
 #include "linker/mapped_file.h"
+#include "linker/path_guard.h"
 #include "protocol/text.h"
 
 namespace splicehost {
@@ -35,75 +37,9 @@ uint64_t now() {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
-// The files that the system's linker has loaded into this process.
-std::set<std::string> sharedObjects() {
-  std::set<std::string> files;
-  auto add = [](dl_phdr_info* object, size_t, void* set) {
-    // The program has no name, and the kernel's vdso no file.
-    if (object->dlpi_name[0] == '/') static_cast<std::set<std::string>*>(set)->insert(object->dlpi_name);
-    return 0;
-  };
-  dl_iterate_phdr(add, &files);
-  return files;
-}
-
-void setStamp(schema::FileStamp::Builder builder, const linker::FileStamp& stamp) {
-  builder.setDevice(stamp.device);
-  builder.setInode(stamp.inode);
-  builder.setSize(stamp.size);
-  builder.setModified(stamp.mtimeNs);
-  builder.setChanged(stamp.ctimeNs);
-}
-
-void setFiles(capnp::List<schema::LoadedFile::MappedFile>::Builder list,
-              const std::map<std::string, linker::FileStamp>& files) {
-  uint32_t i = 0;
-  for (const auto& [path, stamp] : files) {
-    list[i].setPath(toData(path));
-    setStamp(list[i++].initStamp(), stamp);
-  }
-}
-
-// The folders in which the system's linker searches for what a loaded shared object needs, and would search
-// for it. With the subfolders for kinds of processors that exist there.
-std::set<std::string> searchPath(const std::string& path) {
-  std::set<std::string> folders;
-  void* object = dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
-  Dl_serinfo size;
-  if (object == nullptr || dlinfo(object, RTLD_DI_SERINFOSIZE, &size) != 0) return folders;
-  std::vector<char> memory(size.dls_size);
-  auto* information = reinterpret_cast<Dl_serinfo*>(memory.data());
-  if (dlinfo(object, RTLD_DI_SERINFOSIZE, information) == 0 &&
-      dlinfo(object, RTLD_DI_SERINFO, information) == 0) {
-    for (unsigned i = 0; i < information->dls_cnt; ++i) {
-      std::string folder = information->dls_serpath[i].dls_name;
-      folders.insert(folder);
-      folders.insert(folder + "/glibc-hwcaps");
-      std::error_code none;
-      for (const auto& entry : std::filesystem::directory_iterator(folder + "/glibc-hwcaps", none)) {
-        folders.insert(entry.path());
-      }
-    }
-  }
-  dlclose(object);
-  return folders;
-}
-
-// Whether a loaded shared object names folders relative to its own.
-bool searchesNearby(const std::string& path) {
-  void* object = dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
-  link_map* map = nullptr;
-  if (object == nullptr || dlinfo(object, RTLD_DI_LINKMAP, &map) != 0) return true;
-  const char* strings = nullptr;
-  std::vector<size_t> paths;
-  for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
-    if (entry->d_tag == DT_STRTAB) strings = reinterpret_cast<const char*>(entry->d_un.d_ptr);
-    if (entry->d_tag == DT_RUNPATH || entry->d_tag == DT_RPATH) paths.push_back(entry->d_un.d_val);
-  }
-  bool nearby = false;
-  for (size_t offset : paths) nearby = nearby || std::strstr(strings + offset, "ORIGIN") != nullptr;
-  dlclose(object);
-  return nearby;
+// A constructor that forks returns twice. The second process has no orders to take.
+void endIfForked(pid_t self) {
+  if (getpid() != self) _exit(0);
 }
 
 bool isThinArchive(const std::string& path) {
@@ -140,40 +76,49 @@ void touchMemory() {
 // The content of a file, and whether it is still the same after something was done with it.
 class WatchedFile {
  public:
-  explicit WatchedFile(std::string path) : path_(std::move(path)), begin_(linker::systemClock()) {}
+  explicit WatchedFile(std::string path) : path_(std::move(path)) {}
 
   Status read() {
-    auto stamp = linker::stampOf(path_);
-    if (!stamp) return stamp.error();
-    stamp_ = *stamp;
-    auto digest = digests_.digestOf(path_);
-    if (!digest) return digest.error();
-    digest_ = *digest;
+    auto guard = linker::PathGuard::begin(path_);
+    if (!guard) return guard.error();
+    guard_.emplace(std::move(*guard));
+    auto file = linker::OpenFile::open(path_);
+    if (!file) return file.error();
+    file_.emplace(std::move(*file));
+    auto content = file_->content();
+    if (!content) return content.error();
+    content_ = *content;
     return Done{};
   }
 
   Status readAgain() {
+    if (Status led = guard_->unchanged(); !led) return led;
     auto stamp = linker::stampOf(path_);
     if (!stamp) return stamp.error();
-    auto digest = digests_.digestOf(path_);
-    if (!digest) return digest.error();
-    if (*stamp != stamp_ || *digest != digest_) return Error{path_ + " changed while it was loaded"};
+    bool same = *stamp == content_.stamp;
+    if (same && !content_.settled) {
+      auto again = file_->content();
+      if (!again) return again.error();
+      same = again->stamp == content_.stamp && again->digest == content_.digest;
+    }
+    if (!same) return Error{path_ + " changed while it was loaded"};
     return Done{};
   }
 
   void describe(schema::LoadedFile::Builder file) const {
-    file.setSha256({digest_.bytes.data(), digest_.bytes.size()});
-    setStamp(file.initStamp(), stamp_);
-    file.setSettled(linker::hasSettled(stamp_, begin_));
+    file.setSha256({content_.digest.bytes.data(), content_.digest.bytes.size()});
+    setStamp(file.initStamp(), content_.stamp);
+    file.setSettled(content_.settled);
   }
+
+  // The file, which was read.
+  linker::OpenFile release() { return std::move(*file_); }
 
  private:
   std::string path_;
-  int64_t begin_;
-  linker::FileStamp stamp_;
-  linker::ContentDigest digest_;
-  // A settled file is read once only.
-  linker::DigestCache digests_;
+  std::optional<linker::PathGuard> guard_;
+  std::optional<linker::OpenFile> file_;
+  linker::FileContent content_;
 };
 
 }  // namespace
@@ -184,9 +129,7 @@ Zygote::Zygote(const InterpreterBuild& build, kj::AutoCloseFd socket, End end)
 }
 
 Session& Zygote::takeOrders() {
-  capnp::MallocMessageBuilder message;
-  message.initRoot<schema::FromZygote>().setReady(static_cast<uint32_t>(getpid()));
-  send(message);
+  sayReady();
   for (;;) {
     waitForOrder();
     auto packet = broker_.receive<schema::ToZygote>();
@@ -196,15 +139,15 @@ Session& Zygote::takeOrders() {
     capnp::MallocMessageBuilder builder;
     auto answer = builder.initRoot<schema::FromZygote>();
     switch (order.which()) {
-      case schema::ToZygote::LOAD:
-        load(order.getLoad(), answer.initLoaded());
-        break;
-      case schema::ToZygote::LOOK_UP: {
-        uint32_t found = 0;
-        for (auto symbol : order.getLookUp()) found += session_.linker().link(symbol.cStr()) ? 1 : 0;
-        answer.setLookedUp(found);
-        break;
+      case schema::ToZygote::LOAD: {
+        auto mapped = load(order.getLoad(), answer.initLoaded());
+        int fds[] = {mapped ? mapped->fd() : -1};
+        send(builder, std::span(fds, mapped ? 1 : 0));
+        continue;
       }
+      case schema::ToZygote::LOOK_UP:
+        lookUp(order.getLookUp(), answer);
+        break;
       case schema::ToZygote::FORK:
         if ((*packet)->fds.size() != 1) _exit(1);
         fork(order.getFork(), kj::mv((*packet)->fds[0]));
@@ -219,6 +162,19 @@ Session& Zygote::takeOrders() {
     }
     send(builder);
   }
+}
+
+void Zygote::sayReady() {
+  capnp::MallocMessageBuilder message;
+  auto ready = message.initRoot<schema::FromZygote>();
+  if (isFork_) {
+    ready.setReady(static_cast<uint32_t>(getpid()));
+  } else {
+    auto started = ready.initStarted();
+    started.setProcessId(static_cast<uint32_t>(getpid()));
+    LoaderSearch::describeStart(started.initConditions());
+  }
+  send(message);
 }
 
 // Waits for something from the broker, and meanwhile for children to end.
@@ -246,44 +202,56 @@ void Zygote::reportEnded() {
   });
 }
 
-void Zygote::load(schema::LoadOperation::Reader operation, schema::Loaded::Builder loaded) {
+std::optional<linker::OpenFile> Zygote::load(schema::LoadOperation::Reader operation,
+                                             schema::Loaded::Builder loaded) {
   std::string file = toString(operation.getFile());
   WatchedFile watched(file);
   bool hasFile = file.find('/') != std::string::npos;
-  std::set<std::string> before = sharedObjects();
+  uint32_t relative = operation.getRelative();
+  LoaderSearch search(file, file.substr(0, relative == 0 ? 0 : relative - 1));
   uint64_t start = now();
 
   Status status = hasFile ? watched.read() : Status(Done{});
   if (status && operation.getKind() == schema::LoadKind::LOAD_ARCHIVE && isThinArchive(file)) {
     status = Error{file + ": the content of a thin archive lies in other files"};
   }
-  if (status) status = perform(operation.getKind(), file);
+  std::string name = file.substr(relative);
+  pid_t self = getpid();
+  EffectWatch effects;
+  if (status) status = performIn(file.substr(0, relative), operation.getKind(), name);
+  endIfForked(self);
+  std::string effect = effects.end();
   if (status && hasFile) status = watched.readAgain();
-  if (status) files_.push_back(file);
+  if (status) files_.push_back(name);
   if (!status) {
     loaded.setFailed(status.error().message);
-    return;
+    return std::nullopt;
   }
   auto done = loaded.initDone();
   done.setNanoseconds(now() - start);
+  done.setEffect(effect);
   if (hasFile) watched.describe(done);
 
-  std::map<std::string, linker::FileStamp> dependencies, folders;
-  for (const std::string& path : sharedObjects()) {
-    if (before.contains(path)) continue;
-    for (const std::string& folder : searchPath(path)) {
-      // Where it depends on the working directory it is not the same for another client.
-      if (!folder.starts_with('/')) return loaded.setFailed("shared objects are searched for in " + folder);
-      folders[folder] = linker::folderStampOf(folder);
-    }
-    auto stamp = linker::stampOf(path);
-    if (stamp && path != file) dependencies[path] = *stamp;
+  // Its path can be seen, and what lies beside it can be found.
+  bool bound = hasFile && operation.getKind() == schema::LoadKind::LOAD_DLL && !isHaskellLibrary(file);
+  if (bound) search.countPath();
+  done.setBound(bound || (search.foundMore() && search.searchesNearby()));
+  if (Status described = search.describe(done.initConditions()); !described) {
+    loaded.setFailed(described.error().message);
   }
-  // A shared object that needs nothing new, and has a path, is not searched for.
-  if (dependencies.empty()) return;
-  setFiles(done.initDependencies(static_cast<uint32_t>(dependencies.size())), dependencies);
-  setFiles(done.initSearched(static_cast<uint32_t>(folders.size())), folders);
-  done.setBound(searchesNearby(file));
+  // The RTS reads archives, and maps the rest.
+  bool isMapped = hasFile && operation.getKind() != schema::LoadKind::LOAD_ARCHIVE;
+  return isMapped ? std::optional(watched.release()) : std::nullopt;
+}
+
+// The loader names a shared object as it was asked for it: a relative path is to be one.
+Status Zygote::performIn(const std::string& folder, schema::LoadKind kind, const std::string& file) {
+  if (folder.empty()) return perform(kind, file);
+  kj::AutoCloseFd before(open(".", O_PATH | O_CLOEXEC));
+  if (chdir(folder.c_str()) != 0) return Error{folder + " is gone"};
+  Status status = perform(kind, file);
+  if (fchdir(before.get()) != 0) _exit(1);
+  return status;
 }
 
 Status Zygote::perform(schema::LoadKind kind, const std::string& file) {
@@ -308,6 +276,30 @@ Status Zygote::perform(schema::LoadKind kind, const std::string& file) {
   return Error{"an unknown load operation"};
 }
 
+// Linking runs the constructors of archive members. The process is compared after a few symbols at a time.
+void Zygote::lookUp(capnp::List<capnp::Text>::Reader symbols, schema::FromZygote::Builder answer) {
+  constexpr uint32_t kAtATime = 32;
+  // A symbol may need what this process has not loaded. A session says so, if it comes to that.
+  RtsMsgFunction* tell = std::exchange(errorMsgFn, [](const char*, va_list) {});
+  pid_t self = getpid();
+  uint32_t found = 0;
+  for (uint32_t first = 0; first < symbols.size(); first += kAtATime) {
+    uint32_t end = std::min(first + kAtATime, symbols.size());
+    EffectWatch effects;
+    for (uint32_t i = first; i < end; ++i) found += session_.linker().link(symbols[i].cStr()) ? 1 : 0;
+    endIfForked(self);
+    std::string effect = effects.end();
+    if (effect.empty()) continue;
+    auto report = answer.initEffect();
+    report.setWhat(effect);
+    report.setFirst(first);
+    report.setCount(end - first);
+    break;
+  }
+  errorMsgFn = tell;
+  answer.setLookedUp(found);
+}
+
 void Zygote::fork(schema::ForkPurpose purpose, kj::AutoCloseFd socket) {
   childPurpose_ = purpose;
   childSocket_ = kj::mv(socket);
@@ -326,6 +318,7 @@ void Zygote::fork(schema::ForkPurpose purpose, kj::AutoCloseFd socket) {
 
 Evaluations& Zygote::prepare() {
   children_.clear();
+  isFork_ = true;
   broker_ = PacketSocket(kj::mv(childSocket_));
   if (warmsUp()) {
     touchMemory();
@@ -339,7 +332,7 @@ Evaluations& Zygote::prepare() {
 
 void Zygote::end() {
   end_(session_);
-  _exit(0);
+  __builtin_unreachable();
 }
 
 Status Zygote::become(schema::Become::Reader order, std::vector<kj::AutoCloseFd>& fds) {
@@ -347,8 +340,6 @@ Status Zygote::become(schema::Become::Reader order, std::vector<kj::AutoCloseFd>
   fds.erase(fds.begin());
   session_.connect(kj::mv(socket));
   startTimer();
-  // ^C is for the process group; what a splice starts is in it.
-  setpgid(0, 0);
   Status status = adoptSurroundings(order.getAttach(), fds);
   fds.clear();
 
@@ -370,8 +361,8 @@ Status Zygote::become(schema::Become::Reader order, std::vector<kj::AutoCloseFd>
   return status;
 }
 
-void Zygote::send(capnp::MessageBuilder& message) {
-  if (Status sent = broker_.send(message); !sent) _exit(0);
+void Zygote::send(capnp::MessageBuilder& message, std::span<const int> fds) {
+  if (Status sent = broker_.send(message, fds); !sent) _exit(0);
 }
 
 }  // namespace splicehost

@@ -47,43 +47,6 @@ bool startsWithDigit(std::string_view text) {
   return !text.empty() && text[0] >= '0' && text[0] <= '9';
 }
 
-template <typename Number>
-std::uint64_t bigEndian(std::string_view bytes, std::uint64_t index) {
-  unsigned char digits[sizeof(Number)];
-  std::memcpy(digits, bytes.data() + index * sizeof(Number), sizeof digits);
-  std::uint64_t value = 0;
-  for (const unsigned char digit : digits) value = value << 8 | digit;
-  return value;
-}
-
-// A symbol index: a count, as many member offsets, then as many NUL-terminated names. All numbers
-// are big-endian, of 4 bytes in "/" and of 8 in "/SYM64/".
-template <typename Number>
-Result<std::vector<ArchiveSymbol>> parseIndex(std::string_view content, std::uint64_t fileSize) {
-  if (content.size() < sizeof(Number)) return Error{"symbol index: no room for its count"};
-  const std::uint64_t count = bigEndian<Number>(content, 0);
-  if (count > content.size() / sizeof(Number) - 1)
-    return Error{"symbol index: claims " + std::to_string(count) + " symbols, but has only " +
-                 std::to_string(content.size()) + " bytes"};
-
-  std::string_view names = content.substr((count + 1) * sizeof(Number));
-  std::vector<ArchiveSymbol> symbols;
-  symbols.reserve(count);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const std::uint64_t memberOffset = bigEndian<Number>(content, i + 1);
-    const std::size_t end = names.find('\0');
-    if (end == names.npos)
-      return Error{"symbol index: the name of symbol " + std::to_string(i) + " has no end"};
-    if (memberOffset < kMagic.size() || memberOffset > fileSize - kHeaderSize)
-      return Error{"symbol index: symbol " + quoted(names.substr(0, end)) +
-                   " is said to be in a member at offset " + std::to_string(memberOffset) +
-                   ", where none can be"};
-    symbols.push_back({names.substr(0, end), memberOffset});
-    names.remove_prefix(end + 1);
-  }
-  return symbols;
-}
-
 }  // namespace
 
 Result<ArchiveReader> ArchiveReader::open(std::span<const std::byte> file) {
@@ -224,21 +187,6 @@ Result<std::vector<ArchiveMember>> readArchive(std::span<const std::byte> file) 
     if (!member->has_value()) return members;
     members.push_back(**member);
   }
-}
-
-Result<std::vector<ArchiveSymbol>> readArchiveIndex(std::span<const std::byte> file) {
-  using Role = ArchiveReader::Role;
-  Result<ArchiveReader> reader = ArchiveReader::open(file);
-  if (!reader) return reader.error();
-  Result<std::optional<ArchiveReader::Entry>> first = reader->nextEntry();
-  if (!first) return first.error();
-  if (!first->has_value()) return std::vector<ArchiveSymbol>{};
-  const ArchiveReader::Entry& entry = **first;
-  const std::string_view content(reinterpret_cast<const char*>(entry.member.data.data()),
-                                 entry.member.data.size());
-  if (entry.role == Role::SymbolIndex32) return parseIndex<std::uint32_t>(content, file.size());
-  if (entry.role == Role::SymbolIndex64) return parseIndex<std::uint64_t>(content, file.size());
-  return std::vector<ArchiveSymbol>{};
 }
 
 }  // namespace splicehost::linker

@@ -45,12 +45,6 @@ struct ArchiveMember {
   bool external = false;
 };
 
-// An entry of the symbol index: the member whose header is at that offset defines the symbol.
-struct ArchiveSymbol {
-  std::string_view name;
-  std::uint64_t memberOffset = 0;
-};
-
 // Walks an archive member by member, touching the headers only.
 class ArchiveReader {
  public:
@@ -66,8 +60,6 @@ class ArchiveReader {
   bool thin() const { return thin_; }
 
  private:
-  friend Result<std::vector<ArchiveSymbol>> readArchiveIndex(std::span<const std::byte> file);
-
   enum class Role { Ordinary, SymbolIndex32, SymbolIndex64, NameTable };
   struct Entry {
     ArchiveMember member;
@@ -89,10 +81,5 @@ class ArchiveReader {
 
 // All members, in order.
 Result<std::vector<ArchiveMember>> readArchive(std::span<const std::byte> file);
-
-// The GNU symbol index, which is the archive's first member if it has one: empty if not. Offsets
-// are checked to lie in the file, not to be those of members. (GHC's RTS does not use the index; it
-// reads the symbol table of every member.)
-Result<std::vector<ArchiveSymbol>> readArchiveIndex(std::span<const std::byte> file);
 
 }  // namespace splicehost::linker

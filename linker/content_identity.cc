@@ -6,14 +6,17 @@
 
 #include <fcntl.h>
 #include <openssl/sha.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
 #include <vector>
+
+#include "linker/file_system.h"
 
 namespace splicehost::linker {
 namespace {
@@ -29,41 +32,23 @@ Error systemError(const std::string& what, int number) {
   return Error{what + ": " + std::generic_category().message(number)};
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-Result<Descriptor> openForReading(const std::string& path) {
-  // O_NONBLOCK: a FIFO is refused by stampOf(), but opening it must not wait for a writer.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return systemError("cannot open " + path, errno);
-  return Descriptor(fd);
-}
-
-std::int64_t nanoseconds(const timespec& time) {
+// Of a timespec, or of statx()'s form of one.
+std::int64_t nanoseconds(const auto& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-Result<FileStamp> stampFrom(const struct stat& status) {
-  if (!S_ISREG(status.st_mode)) return Error{"this is not a regular file"};
+FileStamp stampFrom(const struct statx& status, std::uint64_t mount) {
   FileStamp stamp;
-  stamp.device = status.st_dev;
-  stamp.inode = status.st_ino;
-  stamp.size = static_cast<std::uint64_t>(status.st_size);
-  stamp.mtimeNs = nanoseconds(status.st_mtim);
-  stamp.ctimeNs = nanoseconds(status.st_ctim);
+  stamp.device = makedev(status.stx_dev_major, status.stx_dev_minor);
+  stamp.inode = status.stx_ino;
+  stamp.size = status.stx_size;
+  stamp.mtimeNs = nanoseconds(status.stx_mtime);
+  stamp.ctimeNs = nanoseconds(status.stx_ctime);
+  stamp.mount = mount;
   return stamp;
 }
+
+const Error kNotRegular{"this is not a regular file"};
 
 // Hashes from the file's start, wherever the descriptor's own position is.
 Result<ContentDigest> digestDescriptor(int fd) {
@@ -95,8 +80,9 @@ std::int64_t systemClock() {
 }
 
 bool hasSettled(const FileStamp& stamp, std::int64_t now) {
-  // Times in the future, from another machine's clock, are no settled ones either.
-  return std::max(stamp.mtimeNs, stamp.ctimeNs) < now - DigestCache::kSettlingTime.count();
+  // A time in the future, from when the clock was wrong, is no settled one either.
+  // That there is no file is no matter of times.
+  return stamp == FileStamp{} || (stamp.mount != 0 && stamp.ctimeNs < now - DigestCache::kSettlingTime.count());
 }
 
 std::string ContentDigest::hex() const {
@@ -111,68 +97,104 @@ std::string ContentDigest::hex() const {
 }
 
 Result<FileStamp> stampOf(const std::string& path) {
-  struct stat status;
-  if (stat(path.c_str(), &status) != 0) return systemError("cannot examine " + path, errno);
-  Result<FileStamp> stamp = stampFrom(status);
-  if (!stamp) return stamp.error().within(path);
-  return stamp;
+  struct statx status;
+  if (!examine(AT_FDCWD, path.c_str(), status)) return systemError("cannot examine " + path, errno);
+  const std::uint64_t mount = provingMount(path, status);
+  if (!S_ISREG(status.stx_mode)) return kNotRegular.within(path);
+  return stampFrom(status, mount);
 }
 
 Result<FileStamp> stampOf(int fd) {
-  struct stat status;
-  if (fstat(fd, &status) != 0) return systemError("cannot examine the file", errno);
-  return stampFrom(status);
+  struct statx status;
+  if (!examine(fd, "", status)) return systemError("cannot examine the file", errno);
+  if (!S_ISREG(status.stx_mode)) return kNotRegular;
+  return stampFrom(status, provingMount(fd, status));
 }
 
-FileStamp folderStampOf(const std::string& path) {
-  struct stat status;
-  if (stat(path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) return {};
-  FileStamp stamp;
-  stamp.device = status.st_dev;
-  stamp.inode = status.st_ino;
-  stamp.size = static_cast<std::uint64_t>(status.st_size);
-  stamp.mtimeNs = nanoseconds(status.st_mtim);
-  stamp.ctimeNs = nanoseconds(status.st_ctim);
+FileStamp stampOfAny(const std::string& path) {
+  struct statx status;
+  if (!examine(AT_FDCWD, path.c_str(), status)) return {};
+  const std::uint64_t mount = provingMount(path, status);
+  return stampFrom(status, mount);
+}
+
+std::string kernelPathOf(const std::string& path) {
+  const int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
+  std::array<char, 4096> target;
+  const ssize_t size = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target.data(), target.size());
+  if (fd >= 0) close(fd);
+  return std::string(target.data(), size < 0 ? 0 : static_cast<std::size_t>(size));
+}
+
+bool isWrittenTo(int fd) {
+  // A lease to read is given if nobody can write (fcntl(2)). Who opens the file while there is one waits until it is
+  // given back, and we get a signal, which must not be SIGIO: that one ends a process.
+  if (fcntl(fd, F_SETSIG, SIGURG) != 0) return false;
+  const bool isLeased = fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
+  if (!isLeased) return errno == EAGAIN;
+  fcntl(fd, F_SETLEASE, F_UNLCK);
+  return false;
+}
+
+Result<OpenFile> OpenFile::open(const std::string& path) {
+  // O_NONBLOCK: a FIFO is refused by stampOf(), but opening it must not wait for a writer.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return systemError("cannot open " + path, errno);
+  OpenFile file(fd, path);
+  if (Result<FileStamp> stamp = file.stamp(); !stamp) return stamp.error();
+  return file;
+}
+
+OpenFile::~OpenFile() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Result<FileStamp> OpenFile::stamp() const {
+  Result<FileStamp> stamp = stampOf(fd_);
+  if (!stamp) return stamp.error().within(path_);
   return stamp;
 }
 
+Result<FileContent> OpenFile::content(const Clock& clock) const {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // The order matters: clock, stamp, writers, content, stamp. The digest is that of the stamp if the stamp
+    // is the same after the reading.
+    const std::int64_t now = clock();
+    Result<FileStamp> before = stamp();
+    if (!before) return before.error();
+    const bool settled = hasSettled(*before, now) && !isWrittenTo(fd_);
+    Result<ContentDigest> digest = digestDescriptor(fd_);
+    if (!digest) return digest.error().within(path_);
+    Result<FileStamp> after = stamp();
+    if (!after) return after.error();
+    if (*before == *after) return FileContent{*digest, *after, settled};
+  }
+  return Error{path_ + ": the file kept changing while it was read"};
+}
+
 Result<ContentDigest> digestFile(const std::string& path) {
-  Result<Descriptor> file = openForReading(path);
+  Result<OpenFile> file = OpenFile::open(path);
   if (!file) return file.error();
-  if (Result<FileStamp> stamp = stampOf(file->get()); !stamp) return stamp.error().within(path);
-  Result<ContentDigest> digest = digestDescriptor(file->get());
+  Result<ContentDigest> digest = digestDescriptor(file->fd());
   if (!digest) return digest.error().within(path);
   return digest;
 }
 
 DigestCache::DigestCache() : DigestCache(systemClock) {}
 
-Result<ContentDigest> DigestCache::digestOf(const std::string& path) {
+Result<FileContent> DigestCache::contentOf(const std::string& path) {
   Result<FileStamp> known = stampOf(path);
   if (!known) return known.error();
-  if (const auto found = digests_.find(*known); found != digests_.end()) return found->second;
+  if (const auto found = digests_.find(*known); found != digests_.end()) return FileContent{found->second, *known, true};
 
-  Result<Descriptor> file = openForReading(path);
+  Result<OpenFile> file = OpenFile::open(path);
   if (!file) return file.error();
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    // The order matters: clock, stamp, content, stamp. The digest is that of the stamp if the stamp
-    // is the same after the reading.
-    const std::int64_t now = clock_();
-    Result<FileStamp> before = stampOf(file->get());
-    if (!before) return before.error().within(path);
-    Result<ContentDigest> digest = digestDescriptor(file->get());
-    if (!digest) return digest.error().within(path);
-    Result<FileStamp> after = stampOf(file->get());
-    if (!after) return after.error().within(path);
-    if (*before != *after) continue;
-
-    if (hasSettled(*before, now)) {
-      if (digests_.size() >= kMostEntries) digests_.clear();
-      digests_.emplace(*before, *digest);
-    }
-    return digest;
+  Result<FileContent> content = file->content(clock_);
+  if (content && content->settled) {
+    if (digests_.size() >= kMostEntries) digests_.clear();
+    digests_.emplace(content->stamp, content->digest);
   }
-  return Error{path + ": the file kept changing while it was read"};
+  return content;
 }
 
 std::size_t DigestCache::StampHash::operator()(const FileStamp& stamp) const {

@@ -3,15 +3,22 @@
 // Two builds put the same library at different paths, and one build puts a new library where the
 // old one was; so a library is identified by the SHA-256 of its bytes. Hashing tens of megabytes
 // before each compile would cost more than it saves, and therefore digests are remembered by a
-// stamp, which one fstat() yields: device, inode, size and times. Whenever a file's content changes
-// the kernel sets its ctime, which programs cannot set back.
+// stamp, which one statx() yields: mount, device, inode, size and times. Whenever a file's content
+// changes the kernel sets its ctime, which programs cannot set back. Which file systems this is
+// true of is in linker/file_system.h; on all others a file is hashed every time.
 //
-// The stamp has one hole. Kernels take file times from a clock that ticks every few milliseconds,
-// and some file systems store whole seconds, or two. A file that is hashed and then written again
-// within the same tick keeps its stamp. (Git calls such an index entry "racily clean".) A stamp is
-// therefore remembered only if its times had already passed by more than such a tick when the
-// hashing began: any later change then gets a later time. A file that is younger is hashed again
-// the next time.
+// The stamp has two holes more. Kernels take file times from a clock that ticks every few
+// milliseconds, and some file systems store whole seconds. A file that is hashed and then written
+// again within the same tick keeps its stamp. (Git calls such an index entry "racily clean".) A
+// stamp is therefore remembered only if its ctime had already passed by more than such a tick when
+// the hashing began: any later change then gets a later time. A file that is younger is hashed
+// again the next time, and so is one whose ctime is in the future. (The mtime is the programs' to
+// set, and does not count.)
+//
+// And whoever has mapped a file to write to it sets its times when he first writes to a page, but
+// not again until the kernel has written that page to the disk, which on tmpfs is never. So the
+// stamp of a file that is open for writing is not remembered either. Only a file's owner can see
+// that (isWrittenTo()); the files of others are believed.
 #pragma once
 
 #include <array>
@@ -46,6 +53,9 @@ struct FileStamp {
   // Nanoseconds since 1970.
   std::int64_t mtimeNs = 0;
   std::int64_t ctimeNs = 0;
+  // The number of the mount that the file is on (linker/file_system.h); 0 if the file system is one whose
+  // stamps prove nothing.
+  std::uint64_t mount = 0;
 
   friend bool operator==(const FileStamp&, const FileStamp&) = default;
 };
@@ -54,27 +64,61 @@ struct FileStamp {
 Result<FileStamp> stampOf(const std::string& path);
 Result<FileStamp> stampOf(int fd);
 
-// The stamp of a folder, which changes when a name appears in it or goes; zeros if there is no such folder.
-FileStamp folderStampOf(const std::string& path);
+// The stamp of whatever is at a path, zeros if nothing is. A folder's changes when a name appears in it or goes.
+FileStamp stampOfAny(const std::string& path);
+
+// The path by which the kernel knows what is at a path, as in /proc/self/maps; empty if nothing is.
+std::string kernelPathOf(const std::string& path);
 
 // Nanoseconds since 1970.
 std::int64_t systemClock();
 
-// Whether, from a time `now` on, no change of the file can leave it with this stamp.
+// Whether, from a time `now` on, no change of the file can leave it with this stamp, if nobody had it open for writing
+// at that time.
 bool hasSettled(const FileStamp& stamp, std::int64_t now);
 
-// Reads a regular file and hashes it. It is read, not mapped, so that a file which is truncated
-// meanwhile is an odd digest and not a SIGBUS.
+// Whether somebody has the file open for writing, as far as this user may know. `fd` must be open for reading.
+bool isWrittenTo(int fd);
+
+// Nanoseconds since 1970, as the system's clock has it.
+using Clock = std::function<std::int64_t()>;
+
+// What is in a file.
+struct FileContent {
+  ContentDigest digest;
+  FileStamp stamp;
+  bool settled = false;  // whether the stamp stands for the content for ever
+};
+
+// A regular file, held open: whatever becomes of its path, all that is learnt of it is of one and the same file.
+class OpenFile {
+ public:
+  static Result<OpenFile> open(const std::string& path);
+  // Takes over an fd that is open for reading. `path` is for messages.
+  OpenFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  OpenFile(OpenFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+  OpenFile& operator=(OpenFile&&) = delete;
+  ~OpenFile();
+
+  int fd() const { return fd_; }
+  Result<FileStamp> stamp() const;
+  // Hashes it. It is read, not mapped, so that a file which is truncated meanwhile is an odd digest and not a
+  // SIGBUS. Fails if it cannot be read or does not hold still.
+  Result<FileContent> content(const Clock& clock = systemClock) const;
+
+ private:
+  int fd_;
+  std::string path_;
+};
+
+// The digest of a regular file as it is now.
 Result<ContentDigest> digestFile(const std::string& path);
 
 // The digests of files seen before. Owned by whoever asks for digests, and used by one thread.
 class DigestCache {
  public:
-  // Nanoseconds since 1970, as the system's clock has it.
-  using Clock = std::function<std::int64_t()>;
-
-  // How old both times of a stamp must be when hashing begins for the stamp to be remembered: the
-  // coarsest time stamps in use are FAT's two seconds.
+  // How old a stamp's ctime must be when hashing begins for the stamp to be remembered: the coarsest
+  // time stamps that are believed are the whole seconds of ext2.
   static constexpr std::chrono::nanoseconds kSettlingTime = std::chrono::seconds(2);
 
   // The number of stamps kept. Beyond it the cache forgets all and begins anew, which costs time
@@ -84,9 +128,9 @@ class DigestCache {
   DigestCache();
   explicit DigestCache(Clock clock) : clock_(std::move(clock)) {}
 
-  // The digest of the file, from memory if its stamp is known, and otherwise by reading it. Fails
+  // What is in the file, from memory if its stamp is known, and otherwise by reading it. Fails
   // if the file cannot be read or does not hold still.
-  Result<ContentDigest> digestOf(const std::string& path);
+  Result<FileContent> contentOf(const std::string& path);
 
   std::size_t size() const { return digests_.size(); }
 

@@ -98,6 +98,29 @@ bool hasContentInFile(const Elf64_Shdr& header) {
   return header.sh_type != SHT_NULL && header.sh_type != SHT_NOBITS;
 }
 
+// What the RTS puts into memory (getSectionKind_ELF and ocGetNames_ELF in GHC 9.0.2 and 9.10.3
+// rts/linker/Elf.c). GHC 9.6 and later know the lists of initialisers by name, too.
+bool rtsLoads(const Elf64_Shdr& header, std::string_view name) {
+  if ((header.sh_flags & SHF_ALLOC) != 0) {
+    switch (header.sh_type) {
+      case SHT_PROGBITS:
+      case SHT_NOBITS:
+      case SHT_INIT_ARRAY:
+      case SHT_FINI_ARRAY:
+        return true;
+      default:
+        break;
+    }
+  }
+  return name.starts_with(".init_array") || name.starts_with(".fini_array") ||
+         name.starts_with(".ctors") || name.starts_with(".dtors");
+}
+
+// Besides what is loaded, the RTS reads these.
+bool isTable(std::uint32_t type) {
+  return type == SHT_SYMTAB || type == SHT_SYMTAB_SHNDX || type == SHT_REL || type == SHT_RELA;
+}
+
 bool isReservedIndex(std::uint32_t shndx) {
   return shndx >= SHN_LORESERVE;
 }
@@ -188,9 +211,11 @@ Status ElfObject::checkSectionTable() {
     if (header.sh_name >= sectionNames_.size())
       return Error{"section " + number(i) + " has its name at " + number(header.sh_name) +
                    " of a table of " + number(sectionNames_.size()) + " bytes"};
-    if (Status placed = checkPlacement(i, header); !placed) return placed;
+    const bool loaded = rtsLoads(header, namesFrom(header.sh_name));
+    if (loaded || isTable(header.sh_type))
+      if (Status placed = checkPlacement(i, header); !placed) return placed;
     // The RTS rounds with masks made from the alignment (GHC 9.0.2 rts/sm/OSMem.h).
-    if ((header.sh_addralign & (header.sh_addralign - 1)) != 0)
+    if (loaded && (header.sh_addralign & (header.sh_addralign - 1)) != 0)
       return inSection(
           i, "has alignment " + number(header.sh_addralign) + ", which is no power of two");
     switch (header.sh_type) {
@@ -251,13 +276,6 @@ Status ElfObject::noteSymbolTable(std::uint32_t index, const Elf64_Shdr& header)
 
 // What a relocation section says about itself, its symbol table and its target.
 Status ElfObject::checkReferences(std::uint32_t index, const Elf64_Shdr& header) const {
-  const std::uint64_t width = header.sh_type == SHT_RELA ? sizeof(Elf64_Rela) : sizeof(Elf64_Rel);
-  if (header.sh_entsize != width)
-    return inSection(
-        index, "has relocations of " + number(header.sh_entsize) + " bytes, not " + number(width));
-  if (header.sh_size % width != 0)
-    return inSection(index, "has a size of " + number(header.sh_size) +
-                                " bytes, no multiple of a relocation's " + number(width));
   if (header.sh_link == SHN_UNDEF)
     return inSection(index, "has no symbol table; the object has probably been stripped");
   if (header.sh_link >= sectionCount_ || sectionHeader(header.sh_link).sh_type != SHT_SYMTAB)
@@ -266,16 +284,37 @@ Status ElfObject::checkReferences(std::uint32_t index, const Elf64_Shdr& header)
   if (header.sh_info == SHN_UNDEF || header.sh_info >= sectionCount_)
     return inSection(
         index, "applies to section " + number(header.sh_info) + ", of " + number(sectionCount_));
+  if (!isLoaded(header.sh_info)) return Done{};
+  const std::uint64_t width = header.sh_type == SHT_RELA ? sizeof(Elf64_Rela) : sizeof(Elf64_Rel);
+  if (header.sh_entsize != width)
+    return inSection(
+        index, "has relocations of " + number(header.sh_entsize) + " bytes, not " + number(width));
+  if (header.sh_size % width != 0)
+    return inSection(index, "has a size of " + number(header.sh_size) +
+                                " bytes, no multiple of a relocation's " + number(width));
   return Done{};
+}
+
+bool ElfObject::isLoaded(std::uint32_t index) const {
+  const Elf64_Shdr header = sectionHeader(index);
+  return rtsLoads(header, namesFrom(header.sh_name));
+}
+
+// The section names from an offset on: where only the beginning counts, its end need not be sought.
+std::string_view ElfObject::namesFrom(std::uint64_t start) const {
+  return sectionNames_.substr(std::min<std::uint64_t>(start, sectionNames_.size()));
 }
 
 Status ElfObject::checkContents() const {
   if (Status symbols = checkSymbols(); !symbols) return symbols;
   for (std::uint32_t i = 1; i < sectionCount_; ++i) {
     const Elf64_Shdr header = sectionHeader(i);
+    if (header.sh_type != SHT_RELA && header.sh_type != SHT_REL) continue;
+    // The RTS passes over relocations of what it does not load, whatever they are.
+    if (!isLoaded(header.sh_info)) continue;
     if (header.sh_type == SHT_RELA) {
       if (Status checked = checkRelocations<Elf64_Rela>(i, header); !checked) return checked;
-    } else if (header.sh_type == SHT_REL) {
+    } else {
       if (Status checked = checkRelocations<Elf64_Rel>(i, header); !checked) return checked;
     }
   }
@@ -305,24 +344,10 @@ Status ElfObject::checkSymbols() const {
   return Done{};
 }
 
-// The size of a section as its relocations see it. Compressed ones (debugging information) have
-// offsets into what comes out of decompression; the gABI does not allow compressing what is loaded.
-Result<std::uint64_t> ElfObject::relocatableSize(std::uint32_t index) const {
-  const Elf64_Shdr header = sectionHeader(index);
-  if ((header.sh_flags & SHF_COMPRESSED) == 0 || (header.sh_flags & SHF_ALLOC) != 0)
-    return header.sh_size;
-  const std::string_view bytes = content(header);
-  if (bytes.size() < sizeof(Elf64_Chdr))
-    return inSection(index, "is compressed, but ends inside its compression header");
-  return load<Elf64_Chdr>(bytes, 0).ch_size;
-}
-
 template <typename Entry>
 Status ElfObject::checkRelocations(std::uint32_t index, const Elf64_Shdr& header) const {
   const std::string_view entries = content(header);
-  Result<std::uint64_t> relocatable = relocatableSize(header.sh_info);
-  if (!relocatable) return relocatable.error();
-  const std::uint64_t targetSize = *relocatable;
+  const std::uint64_t targetSize = sectionHeader(header.sh_info).sh_size;
   // Offsets below this are fine whatever the relocation's width.
   const std::uint64_t safe =
       targetSize < kWidestRelocation ? 0 : targetSize - kWidestRelocation + 1;
@@ -359,6 +384,7 @@ Result<ElfSymbol> ElfObject::symbol(std::size_t index) const {
   ElfSymbol symbol;
   symbol.value = entry.st_value;
   symbol.size = entry.st_size;
+  symbol.type = ELF64_ST_TYPE(entry.st_info);
 
   // The RTS does not look for a name at 0, so that there may be no string table at all.
   if (entry.st_name != 0) {
@@ -431,8 +457,10 @@ std::span<const std::byte> ElfObject::sectionContent(std::uint32_t index) const 
 }
 
 std::string_view ElfObject::content(const Elf64_Shdr& header) const {
-  return hasContentInFile(header) ? file_.substr(header.sh_offset, header.sh_size)
-                                  : std::string_view{};
+  // Of what is not loaded nobody knows that it is in the file.
+  return hasContentInFile(header) && header.sh_offset <= file_.size()
+             ? file_.substr(header.sh_offset, header.sh_size)
+             : std::string_view{};
 }
 
 // "section 7 (.text)", or without a name while the names are not known to be usable.
@@ -448,12 +476,6 @@ Error ElfObject::inSection(std::uint32_t index, const std::string& problem) cons
 Error ElfObject::inSymbol(std::size_t index, const std::string& problem) const {
   return Error{"symbol " + number(index) + " " + problem}.within(
       describeSection(symbolTableIndex_));
-}
-
-Status checkObjectHeaders(std::span<const std::byte> file, Machine machine) {
-  Result<ElfObject> object = ElfObject::open(file, machine);
-  if (!object) return object.error();
-  return Done{};
 }
 
 Status checkObject(std::span<const std::byte> file, Machine machine) {

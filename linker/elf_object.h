@@ -7,13 +7,15 @@
 // ocGetNames_ELF, do_Elf_Rela_relocations), and so a file that was cut short or overwritten makes
 // it read, and write, anywhere. Here every such number is compared with what it indexes.
 //
-// There are two depths. The headers (ElfObject::open, checkObjectHeaders) are the file header, the
-// section table, and whether each section lies in the file: a few hundred bytes to read, and enough
-// to notice a file that lost its end or its beginning. The contents (checkContents, checkObject)
-// are every symbol and every relocation.
+// ElfObject::open looks at the headers: the file header, the section table, and whether each section
+// lies in the file. checkContents looks at every symbol, and at every relocation of a section that is
+// loaded.
 //
-// Neither can tell that code or data was altered, and neither decides whether the RTS implements a
-// relocation's type: it says so itself.
+// What the RTS neither loads nor reads is not looked at: debugging information, notes, comments and
+// whatever else a compiler leaves in an object. It may be compressed, or of a type of its own.
+//
+// Neither can tell that code or data was altered. Whether the RTS can link an object is another
+// question (checkLinkable), for when it is about to: nobody asks it of a member that is not needed.
 //
 // Sources: System V gABI, chapters 4 "Object Files" to "Relocation" (including the extended section
 // numbering, which the RTS calls Note [Many ELF Sections]); the x86-64 psABI, table "Relocation
@@ -53,6 +55,7 @@ struct ElfSymbol {
   std::uint32_t section = 0;
   std::uint64_t value = 0;
   std::uint64_t size = 0;
+  std::uint8_t type = STT_NOTYPE;  // STT_FUNC, STT_TLS...
 };
 
 // A view of an object whose headers are in order. Holds no memory: the bytes given to open() must
@@ -67,12 +70,18 @@ class ElfObject {
   // Checks what is in the symbol table and in the relocation sections.
   Status checkContents() const;
 
+  // Checks that the RTS can carry out all relocations. The contents have been found sound before.
+  // The RTS's own answer is mostly the process's end, or a wrong address in the code. An error
+  // names the symbol and what its user can do.
+  Status checkLinkable() const;
+
   std::uint32_t sectionCount() const { return sectionCount_; }
 
   // Section 0 is the null section. The index must be below sectionCount().
   std::string_view sectionName(std::uint32_t index) const;
   Elf64_Shdr sectionHeader(std::uint32_t index) const;
-  // Empty for sections without content in the file, such as .bss.
+  // Empty for sections without content in the file, such as .bss. What is in the file, of a section
+  // that reaches past its end, as one can that is not loaded.
   std::span<const std::byte> sectionContent(std::uint32_t index) const;
 
   // How many symbols there are, counting the null symbol 0; none if there is no symbol table.
@@ -97,9 +106,12 @@ class ElfObject {
   Status noteSymbolTable(std::uint32_t index, const Elf64_Shdr& header);
   Status checkSymbols() const;
   Result<std::uint32_t> extendedIndex(std::size_t symbol) const;
-  Result<std::uint64_t> relocatableSize(std::uint32_t index) const;
+  bool isLoaded(std::uint32_t index) const;
+  std::string_view namesFrom(std::uint64_t start) const;
   template <typename Entry>
   Status checkRelocations(std::uint32_t index, const Elf64_Shdr& header) const;
+  Status checkLinkable(const Elf64_Shdr& relocations) const;
+  Status checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& target) const;
 
   std::string_view file_;
   Machine machine_;
@@ -113,7 +125,6 @@ class ElfObject {
   std::optional<std::string_view> extendedIndices_;  // SHT_SYMTAB_SHNDX
 };
 
-Status checkObjectHeaders(std::span<const std::byte> file, Machine machine);
 Status checkObject(std::span<const std::byte> file, Machine machine);
 
 }  // namespace splicehost::linker

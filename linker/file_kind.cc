@@ -39,16 +39,6 @@ constexpr Signature kSignatures[] = {
      "an xz-compressed file"},
 };
 
-constexpr std::string_view kObjectMagics[] = {
-    "\x64\x86"sv,
-    "\x4C\x01"sv,
-    "\x64\xAA"sv,
-    "\x7F"
-    "ELF"sv,
-    "\xCE\xFA\xED\xFE"sv,
-    "\xCF\xFA\xED\xFE"sv,
-};
-
 // How much of a file's start decides whether it is text.
 constexpr std::size_t kTextSample = 512;
 
@@ -134,12 +124,6 @@ std::string describeContent(std::span<const std::byte> file) {
   // What is left of a file whose blocks were never written, after a crash or an aborted download.
   if (sample.find_first_not_of('\0') == sample.npos) return "a file that starts with zero bytes";
   return "a file of unknown format";
-}
-
-bool hasObjectMagic(std::span<const std::byte> file) {
-  const std::string_view content(reinterpret_cast<const char*>(file.data()), file.size());
-  return std::any_of(std::begin(kObjectMagics), std::end(kObjectMagics),
-                     [&](std::string_view magic) { return content.starts_with(magic); });
 }
 
 std::string printable(std::string_view text) {

@@ -31,11 +31,6 @@ inline constexpr Machine kHostMachine = Machine::AArch64;
 // A noun phrase with its article: "a linker script", "a shared object (ET_DYN) for AArch64".
 std::string describeContent(std::span<const std::byte> file);
 
-// Whether the bytes start as an object file of any platform does (ELF, Mach-O or COFF). This is how
-// GHC's RTS tells objects from other archive members in the versions that do not go by the name:
-// see MemberRule in object_check.h.
-bool hasObjectMagic(std::span<const std::byte> file);
-
 // Text taken from a file that may be corrupt, made fit for a message: control and non-ASCII
 // characters become '?', and a long text is cut short.
 std::string printable(std::string_view text);

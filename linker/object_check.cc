@@ -15,24 +15,16 @@ namespace {
 // (GHC 9.0.2 rts/Linker.c, rts/linker/LoadArchive.c).
 constexpr std::size_t kLargestObject = INT_MAX;
 
-Status checkImage(std::span<const std::byte> image, const LoadCheck& check) {
+Status checkImage(std::span<const std::byte> image) {
   if (image.size() > kLargestObject)
     return Error{"the object has " + std::to_string(image.size()) +
                  " bytes; GHC's linker cannot load 2 GiB or more"};
-  return check.depth == Depth::Contents ? checkObject(image, check.machine)
-                                        : checkObjectHeaders(image, check.machine);
+  return checkObject(image, kHostMachine);
 }
 
 bool namedLikeObject(std::string_view name) {
   return name.ends_with(".o") || name.ends_with(".lo") || name.ends_with(".p_o") ||
          name.ends_with(".obj");
-}
-
-bool rtsLoads(const ArchiveMember& member, MemberRule rule) {
-  if (rule == MemberRule::ByName) return namedLikeObject(member.name);
-  // An empty name is that of a special member.
-  if (member.external) return !member.name.empty();
-  return hasObjectMagic(member.data);
 }
 
 // Where the RTS looks for a thin archive's member: below the archive's directory, whether or not
@@ -43,8 +35,7 @@ std::string externalPath(const std::string& archive, std::string_view name) {
   return directory + "/" + std::string(name);
 }
 
-Status checkExternalMember(const std::string& archive, const ArchiveMember& member,
-                           const LoadCheck& check) {
+Status checkExternalMember(const std::string& archive, const ArchiveMember& member) {
   const std::string path = externalPath(archive, member.name);
   const std::string context = "its file " + printable(path);
   Result<MappedFile> file = MappedFile::open(path);
@@ -54,13 +45,12 @@ Status checkExternalMember(const std::string& archive, const ArchiveMember& memb
     return Error{"has " + std::to_string(file->bytes().size()) + " bytes, but the archive says " +
                  std::to_string(member.size)}
         .within(context);
-  Status checked = checkImage(file->bytes(), check);
+  Status checked = checkImage(file->bytes());
   if (!checked) return checked.error().within(context);
   return checked;
 }
 
-Status checkMembers(const std::string& path, std::span<const std::byte> file,
-                    const LoadCheck& check) {
+Status checkMembers(const std::string& path, std::span<const std::byte> file) {
   Result<ArchiveReader> reader = ArchiveReader::open(file);
   if (!reader) return reader.error().within("archive " + path);
   while (true) {
@@ -68,9 +58,9 @@ Status checkMembers(const std::string& path, std::span<const std::byte> file,
     if (!next) return next.error().within("archive " + path);
     if (!next->has_value()) return Done{};
     const ArchiveMember& member = **next;
-    if (!rtsLoads(member, check.members)) continue;
+    if (!namedLikeObject(member.name)) continue;
     Status checked =
-        member.external ? checkExternalMember(path, member, check) : checkImage(member.data, check);
+        member.external ? checkExternalMember(path, member) : checkImage(member.data);
     if (!checked)
       return checked.error().within("archive " + path + ", member " + printable(member.name) +
                                     " (offset " + std::to_string(member.offset) + ")");
@@ -79,16 +69,16 @@ Status checkMembers(const std::string& path, std::span<const std::byte> file,
 
 }  // namespace
 
-Status checkLoadableArchive(const std::string& path, const LoadCheck& check) {
+Status checkLoadableArchive(const std::string& path) {
   Result<MappedFile> file = MappedFile::open(path);
   if (!file) return file.error().within("archive " + path);
-  return checkMembers(path, file->bytes(), check);
+  return checkMembers(path, file->bytes());
 }
 
-Status checkLoadableObject(const std::string& path, const LoadCheck& check) {
+Status checkLoadableObject(const std::string& path) {
   Result<MappedFile> file = MappedFile::open(path);
   if (!file) return file.error().within("object " + path);
-  Status checked = checkImage(file->bytes(), check);
+  Status checked = checkImage(file->bytes());
   if (!checked) return checked.error().within("object " + path);
   return checked;
 }

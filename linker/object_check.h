@@ -20,37 +20,24 @@
 
 namespace splicehost::linker {
 
-// How the RTS tells the objects in an archive from members that it passes over. GHC 9.0.2 goes by
-// the name (.o, .lo, .p_o or .obj at its end: isObject in rts/linker/LoadArchive.c). Later versions
-// look for the magic number of an object at the content's start (identifyObjectFile in the same
-// file), and take each member of a thin archive for one.
-enum class MemberRule { ByName, ByContent };
-
-// How much of each object is looked at: see the two depths in elf_object.h.
+// Check a file that GHC asks to load as the one or the other; the RTS has a function for each, and
+// neither takes the other's file. An error names the file and, for an archive, the member and the
+// offset of its header. Other files are opened only for the members of a thin archive. An archive's
+// members that are no objects by their names are passed over, as the RTS does (isObject in
+// rts/linker/LoadArchive.c, GHC 9.0.2 to 9.12.2).
 //
-// The cost of the deep check is low enough for every archive of every compile. Measured with
+// This costs little enough for every archive of every compile. Measured with
 // tests/linker/object_check_bench on two cores of a virtual machine, GHC 9.0.2's libraries, warm
 // page cache, in milliseconds:
 //
-//                                                headers   contents   (SHA-256)
-//   the 32 archives of lens's closure, 37 MB         1.2        2.6        (22)
-//   all 50 with those of GHC itself, 117 MB          7.9       16.0        (74)
-//   per 10 MB                                  0.3 - 0.7  0.7 - 1.4         (6)
+//                                                  check   (SHA-256)
+//   the 32 archives of lens's closure, 37 MB         2.6        (22)
+//   all 50 with those of GHC itself, 117 MB         16.0        (74)
+//   per 10 MB                                  0.7 - 1.4         (6)
 //
 // And it is needed: the RTS goes through the symbols of each member when it loads an archive, and
 // through the relocations of those that are then used, in both cases without a check.
-enum class Depth { Headers, Contents };
-
-struct LoadCheck {
-  Machine machine = kHostMachine;
-  MemberRule members = MemberRule::ByName;
-  Depth depth = Depth::Contents;
-};
-
-// Check a file that GHC asks to load as the one or the other; the RTS has a function for each, and
-// neither takes the other's file. An error names the file and, for an archive, the member and the
-// offset of its header. Other files are opened only for the members of a thin archive.
-Status checkLoadableArchive(const std::string& path, const LoadCheck& check = {});
-Status checkLoadableObject(const std::string& path, const LoadCheck& check = {});
+Status checkLoadableArchive(const std::string& path);
+Status checkLoadableObject(const std::string& path);
 
 }  // namespace splicehost::linker

@@ -2,37 +2,22 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/sysmacros.h>
 
 #include <cstdlib>
 
 #include "iserv/rts_version.h"
 #include "linker/content_identity.h"
 #include "linker/object_check.h"
+#include "linker/shared_object_check.h"
 #include "protocol/ghc_messages.h"
-
-#if defined(__x86_64__)
-// Of libgcc's static part, which programs are linked with and no shared library offers.
-extern "C" {
-extern char __cpu_model[];
-extern char __cpu_features2[];
-int __cpu_indicator_init();
-}
-#endif
 
 namespace splicehost::linker {
 
 namespace {
 
-// What GCC's code asks which processor this is (__builtin_cpu_supports), as in the package bitvec.
-void insertProcessorSymbols() {
-#if defined(__x86_64__)
-  static char source[] = "(libgcc)";
-  auto insert = [](const char* name, void* address) { insertSymbol(source, const_cast<char*>(name), address); };
-  insert("__cpu_model", __cpu_model);
-  insert("__cpu_features2", __cpu_features2);
-  insert("__cpu_indicator_init", reinterpret_cast<void*>(__cpu_indicator_init));
-#endif
-}
+// Devices of images, of which there may be another one there by now (Documentation/admin-guide/devices.txt).
+constexpr unsigned kLoopMajor = 7;
 
 Error failed(const std::string& file, const char* what) {
   return Error{file + ": GHC's linker could not " + what + " it"};
@@ -58,7 +43,9 @@ bool RtsLinker::isBootLibrary(const std::string& file) const {
   if (!stamp) return false;
   for (const BootLibrary& library : bootLibraries_) {
     if (library.size != stamp->size) continue;
-    if (library.device == stamp->device && library.inode == stamp->inode &&
+    // The kernel's number of the mount is another one each time.
+    bool proves = stamp->mount != 0 && major(stamp->device) != kLoopMajor;
+    if (proves && library.device == stamp->device && library.inode == stamp->inode &&
         library.modified == stamp->mtimeNs && library.changed == stamp->ctimeNs) {
       return true;
     }
@@ -72,7 +59,6 @@ void RtsLinker::initialise() {
   RtsLock lock;
   // Interpreted code may refer to any top-level thunk at any time, so none may be collected.
   initLinker_(1);
-  insertProcessorSymbols();
 }
 
 void* RtsLinker::lookup(const std::string& symbol) {
@@ -93,6 +79,7 @@ std::optional<std::string> RtsLinker::loadSharedObject(const std::string& file) 
   if (auto other = sharedObjects_.find(handle); other != sharedObjects_.end() && other->second.file != file) {
     return file + ": its name and that of " + other->second.file + " have the same hash; rename it";
   }
+  if (Status check = checkSharedObject(file); !check) return check.error().message;
   RtsLock lock;
   const char* message = addDLL(const_cast<char*>(file.c_str()));
   if (message == nullptr) {

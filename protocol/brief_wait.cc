@@ -44,16 +44,16 @@ int BriefWait::poll(std::span<pollfd> fds, int milliseconds) {
   if (waits_++ % kAskAgain == 0) blocks_ = processorsAreScarce();
   uint64_t start = now();
   int ready = 0;
-  bool looks = !blocks_ && lastNanoseconds_ < kWorthWhile;
+  bool looks = !blocks_ && milliseconds != 0 && lastNanoseconds_ < kWorthWhile;
   if (looks) {
     do {
-      ready = ::poll(fds.data(), fds.size(), 0);
+      ready = splicehost::poll(attention_, fds, 0);
       if (ready == 0) sched_yield();
     } while (ready == 0 && now() - start < kWorthWhile);
   }
   if (ready == 0) {
     uint64_t blocked = now();
-    ready = ::poll(fds.data(), fds.size(), milliseconds);
+    ready = splicehost::poll(attention_, fds, milliseconds);
     if (looks && ready > 0 && now() - blocked < kAtOnce) blocks_ = true;
   }
   lastNanoseconds_ = now() - start;

@@ -11,15 +11,21 @@
 #include <cstdint>
 #include <span>
 
+#include "protocol/attention.h"
+
 namespace splicehost {
 
 class BriefWait {
  public:
+  // `attention` must outlive this; null if there is nothing to pay attention to.
+  explicit BriefWait(Attention* attention = nullptr) : attention_(attention) {}
+
   // Waits until poll() has something to say about one of `fds`, or for a signal, or until this many
-  // milliseconds are over; as poll().
+  // milliseconds are over; as the attention's poll().
   int poll(std::span<pollfd> fds, int milliseconds = -1);
 
  private:
+  Attention* attention_;
   // What the last wait took.
   uint64_t lastNanoseconds_ = 0;
   uint32_t waits_ = 0;

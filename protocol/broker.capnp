@@ -14,7 +14,7 @@ using Cxx = import "/capnp/c++.capnp";
 using Interpreter = import "interpreter.capnp";
 $Cxx.namespace("splicehost::schema");
 
-const brokerProtocolVersion :UInt32 = 3;
+const brokerProtocolVersion :UInt32 = 5;
 # Raised by every change that is not backward compatible. All sides must have the same.
 
 # --- What is shared ---------------------------------------------------------------------------------
@@ -45,6 +45,8 @@ struct FileStamp {
   # Nanoseconds since 1970.
   changed @4 :Int64;
   # Nanoseconds since 1970.
+  mount @5 :UInt64;
+  # The mount that it is on (linker/file_system.h); 0 if stamps prove nothing there.
 }
 
 struct LoadOperation {
@@ -54,6 +56,9 @@ struct LoadOperation {
   file @1 :Data;
   # The path, absolute, as the kernel takes it; or for loadDll a name without a slash. Empty if the
   # kind has no file.
+  relative @2 :UInt32;
+  # For loadDll: where in `file` the path begins that the compiler has given, if that is a relative one; what is
+  # before is its working directory and a slash. Code in a shared object can see by which path it was loaded.
 }
 
 struct Trie {
@@ -75,8 +80,8 @@ struct Trie {
     children @4 :List(UInt32);
     # Positions in `nodes`.
     bound @5 :Bool;
-    # The operation's result depends on where the file is, since the loader had to search for what a shared
-    # object needs; so it stands for this path only.
+    # The operation stands for this path only: a shared object can see its path, and find what it needs, or its
+    # data, beside it. Of Haskell packages' own shared objects only those whose dependencies were found so.
   }
 }
 
@@ -94,9 +99,7 @@ struct InterpreterKey {
   # See InterpreterDescription.buildIdentity.
   environment @5 :List(Data);
   # The variables ("NAME=value") that the loader, the C library and the RTS read before a session can
-  # be given its own environment, sorted.
-  loaderCache @6 :FileStamp;
-  # Of /etc/ld.so.cache: says which files the names of shared objects stand for. Zeros if there is none.
+  # be given its own environment, sorted. Paths in LD_LIBRARY_PATH, LD_PRELOAD and LD_AUDIT are absolute.
 }
 
 # --- Client and broker ------------------------------------------------------------------------------
@@ -108,7 +111,8 @@ struct ToBroker {
     attach @1 :Attach;
     # A front end wants a session. With fds: the session's end of a stream socket pair, on which the
     # session will speak the protocol of interpreter.capnp; then one folder, the working directory; then
-    # standard input, output and error. Answer: attached or refused. Once per connection.
+    # standard input, output and error; then those of Attach.descriptors. Answer: attached or refused. Once per
+    # connection.
     identify @2 :Data;
     # A file's path. Answer: identity.
     report @3 :Report;
@@ -128,7 +132,8 @@ struct FromBroker {
     # Answer to the hello of a front end: with an fd, memory that holds a Trie as one Cap'n Proto message
     # of this many bytes. It is sealed: nobody can change it.
     refused @2 :Text;
-    # The hello or the attach cannot be met, and why. The client does without the broker.
+    # The hello or the attach cannot be met, and why; empty if users need not be told, or were. The client does without the
+    # broker.
     attached @3 :Attached;
     # The attach is met.
     identity @4 :FileIdentity;
@@ -170,8 +175,8 @@ struct Attach {
   # File mode creation mask.
   limits @4 :List(Limit);
   # Resource limits.
-  niceness @5 :Int32;
-  # As getpriority() has it.
+  processGroup @5 :Int32;
+  # The client's, which the session joins if both have the same terminal; 0 for a process group of its own.
   processors @6 :Data;
   # Those that it may run on: a cpu_set_t, as sched_setaffinity() takes it.
   like @7 :UInt32;
@@ -180,6 +185,10 @@ struct Attach {
   view @8 :FileView;
   # What of the file system the session sees otherwise than its zygote does; null if nothing. The working
   # directory's fd is then not used.
+  descriptors @9 :List(Int32);
+  # Further descriptors of the client, by the numbers that they have there and get in the session.
+  niceness @10 :Int32;
+  # As getpriority() has it.
   struct Limit {
     resource @0 :Int32;
     # As setrlimit() names it.
@@ -246,6 +255,8 @@ struct BrokerStatus {
   # Bytes, for all zygotes together.
   memoryUsed @9 :UInt64;
   # Bytes, the sum of their proportional set sizes.
+  unshared @10 :List(Unshared);
+  # What each session loads itself, though zygotes could have loaded it.
 
   struct Zygote {
     processId @0 :UInt32;
@@ -283,6 +294,16 @@ struct BrokerStatus {
     # Nanoseconds since 1970.
     replayed @4 :UInt32;
     # Operations that it had to do itself to get to its node.
+  }
+  struct Unshared {
+    file @0 :Data;
+    # The library: of what is loaded, or the last before symbols are resolved. Empty if there was none.
+    ghcVersion @1 :Text;
+    # Of the interpreter.
+    way @2 :Interpreter.Way;
+    # Of the interpreter.
+    why @3 :Text;
+    # What happened when a zygote did it.
   }
 }
 
@@ -329,7 +350,28 @@ struct FromZygote {
     # The child's process id.
     childEnded @4 :ChildEnded;
     # A child of this process has ended. Not an answer: comes when it happens.
+    started @5 :Started;
+    # In place of ready, from a process that is not a fork.
   }
+  effect @6 :SymbolEffect;
+  # With lookedUp: not all was looked up, since sessions are not to have what it did; null if all was. The
+  # process is of no use any more then.
+}
+
+struct SymbolEffect {
+  what @0 :Text;
+  # In words for a person.
+  first @1 :UInt32;
+  # The symbols that it came from: where they begin in the order's list. Those after them were not looked up.
+  count @2 :UInt32;
+  # How many these are.
+}
+
+struct Started {
+  processId @0 :UInt32;
+  # As in ready.
+  conditions @1 :Conditions;
+  # What it has mapped and read, and looked for, up to here.
 }
 
 struct Loaded {
@@ -337,7 +379,7 @@ struct Loaded {
     failed @0 :Text;
     # The operation failed, or its result is not for sharing, and why. The process is of no use any more.
     done @1 :LoadedFile;
-    # It succeeded and others may share the result.
+    # It succeeded and others may share the result. With the file as an fd, if the process has mapped it.
   }
 }
 
@@ -350,18 +392,36 @@ struct LoadedFile {
   # Whether no later change of the file can have the same stamp.
   nanoseconds @3 :UInt64;
   # How long the loading took.
-  dependencies @4 :List(MappedFile);
-  # Other files that came into the process by it: the shared objects that a shared object needs.
-  searched @5 :List(MappedFile);
-  # The folders, existing or not (all zeros), in which the loader may have searched for `dependencies` or for
-  # the file itself. A file that appears in one may be found instead.
-  bound @6 :Bool;
-  # Whether some of these folders were named relative to where the file is ($ORIGIN).
-  struct MappedFile {
+  conditions @4 :Conditions;
+  # What came into the process by it besides, and what the loader looked for.
+  bound @5 :Bool;
+  # As in Trie.Node.
+  effect @6 :Text;
+  # What the operation did to the process that forks do not have in the same way, in words for a person. Empty if
+  # nothing; otherwise the result is not for sharing and the process of no use any more.
+}
+
+struct Conditions {
+  # As long as all of these hold, doing the same again would have the same result.
+  files @0 :List(File);
+  # They are as they were: shared objects that were mapped, files that were read, and files which the loader found
+  # where it searched and did not take, or could not.
+  folders @1 :List(File);
+  # Where the loader searched, or may have searched; which are absent, or have none of `names` in them, but for
+  # those in `files` and in `folders`.
+  names @2 :List(Data);
+  # What it searched for.
+  struct File {
     path @0 :Data;
     # As the loader found it.
     stamp @1 :FileStamp;
-    # Its stamp.
+    # Its stamp, whatever kind of file it is; all zeros if there is none.
+    unsettled @2 :Bool;
+    # A later change might have the same stamp.
+    sha256 @3 :Data;
+    # If so, the content of a regular file.
+    resolved @4 :Data;
+    # Of a mapped file that has several names, the one that the kernel shows. Otherwise empty.
   }
 }
 

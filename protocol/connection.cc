@@ -1,6 +1,7 @@
 #include "protocol/connection.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +23,21 @@ constexpr uint64_t kMaxWords = 2 * ghc::kMessageLimit / sizeof(capnp::word) + 10
 // What is allocated because a message says that it is so large. Beyond it, as much again as has
 // arrived.
 constexpr size_t kWordsOnTrust = 1 << 20;
+
+// What Cap'n Proto writes a message to in parts.
+class Output : public kj::OutputStream {
+ public:
+  explicit Output(Connection& connection) : connection_(connection) {}
+  void write(const void* buffer, size_t size) override {
+    if (status) status = connection_.sendBytes({static_cast<const std::byte*>(buffer), size});
+  }
+
+  Status status = Done{};
+
+ private:
+  Connection& connection_;
+};
+
 }  // namespace
 
 Status writeAll(int fd, ghc::Bytes bytes) {
@@ -39,7 +55,8 @@ Status writeAll(int fd, ghc::Bytes bytes) {
 Connection::Message::Message(kj::Array<capnp::word> content)
     : words(kj::mv(content)), reader(words, kCheckedMessage) {}
 
-Connection::Connection(kj::AutoCloseFd fd) : fd_(kj::mv(fd)), buffer_(kBufferSize) {}
+Connection::Connection(kj::AutoCloseFd fd, Attention* attention)
+    : fd_(kj::mv(fd)), wait_(attention), buffer_(kBufferSize) {}
 
 Status Connection::send(capnp::MessageBuilder& message) {
   kj::Array<capnp::word> words;
@@ -48,12 +65,23 @@ Status Connection::send(capnp::MessageBuilder& message) {
     // One system call for what nearly every message is.
     words = capnp::messageToFlatArray(segments);
     auto bytes = words.asBytes();
-    return writeAll(fd_.get(), {reinterpret_cast<const std::byte*>(bytes.begin()), bytes.size()});
+    return sendBytes({reinterpret_cast<const std::byte*>(bytes.begin()), bytes.size()});
   }
-  try {
-    capnp::writeMessageToFd(fd_.get(), segments);
-  } catch (const kj::Exception& e) {
-    return Error{e.getDescription().cStr()};
+  Output output(*this);
+  capnp::writeMessage(output, segments);
+  return output.status;
+}
+
+Status Connection::sendBytes(ghc::Bytes bytes) {
+  while (!bytes.empty()) {
+    ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0) {
+      bytes = bytes.subspan(static_cast<size_t>(sent));
+      continue;
+    }
+    pollfd fds[] = {{fd_.get(), POLLOUT, 0}};
+    bool waited = errno == EINTR || (errno == EAGAIN && (wait_.poll(fds) >= 0 || errno == EINTR));
+    if (!waited) return Error{std::string("write: ") + std::strerror(errno)};
   }
   return Done{};
 }
@@ -115,7 +143,10 @@ Result<size_t> Connection::read(void* target, size_t size) {
 Result<size_t> Connection::readFd(void* target, size_t size) {
   for (;;) {
     pollfd fds[] = {{fd_.get(), POLLIN, 0}};
-    wait_.poll(fds);
+    if (wait_.poll(fds) < 0) {
+      if (errno == EINTR) continue;
+      return Error{std::string("read: ") + std::strerror(errno)};
+    }
     ssize_t got = ::read(fd_.get(), target, size);
     if (got >= 0) return static_cast<size_t>(got);
     // A reset is how a hang-up looks if the other side had not read everything.

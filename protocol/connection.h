@@ -1,7 +1,7 @@
 // Cap'n Proto messages over a byte stream: one end of the connection between a client and an
 // interpreter.
 //
-// Reads and writes block. That is the shape of the protocol: one side asks and waits, and nothing
+// Reads and writes wait. That is the shape of the protocol: one side asks and waits, and nothing
 // else could be done meanwhile by the thread that waits.
 //
 // Cap'n Proto checks a pointer when it is followed, and throws if it leads nowhere. Here, reading
@@ -29,12 +29,14 @@ namespace splicehost {
 
 class Connection {
  public:
-  // Takes over `fd`, a stream socket that is open both ways.
-  explicit Connection(kj::AutoCloseFd fd);
+  // Takes over `fd`, a stream socket that is open both ways. `attention` must outlive this, and is paid in all waits: they
+  // fail if it is cancelled.
+  explicit Connection(kj::AutoCloseFd fd, Attention* attention = nullptr);
 
-  // Sends a message. Fails if the other side has hung up, provided that the process ignores
-  // SIGPIPE.
+  // Sends a message. Fails if the other side has hung up.
   Status send(capnp::MessageBuilder& message);
+  // Sends a message that is serialised already, or a part of one.
+  Status sendBytes(ghc::Bytes bytes);
 
   // Waits for a message with a `Root`, a struct of the schema; nothing if the other side has hung
   // up between messages. Fails if it hangs up inside a message or if the message is malformed: what

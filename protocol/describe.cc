@@ -3,6 +3,8 @@
 #include <capnp/dynamic.h>
 #include <kj/string.h>
 
+#include "protocol/message_layout.h"
+
 namespace splicehost {
 
 namespace {
@@ -25,16 +27,20 @@ std::string bytesSummary(const char* name, uint64_t count, uint64_t bytes) {
          std::to_string(bytes) + " bytes)";
 }
 
-std::string quoted(const char* name, capnp::Text::Reader text) {
-  return std::string(name) + " " + std::string(text.begin(), text.size());
+std::string textOf(capnp::DynamicStruct::Reader holder, const FieldLayout& field) {
+  auto text = holder.get(field.field).as<capnp::Text>();
+  return {text.begin(), text.size()};
+}
+
+std::string spliceSubject(schema::Splice::Reader splice) {
+  if (!splice.hasLocation()) return splice.getKind() == schema::SpliceKind::ANNOTATION ? "annotation" : "splice";
+  auto at = splice.getLocation();
+  return kj::str("splice at ", at.getFile(), ":", at.getStartLine(), ":", at.getStartColumn(), " (module ",
+                 at.getModule(), ")")
+      .cStr();
 }
 
 }  // namespace
-
-std::string requestName(schema::Request::Which which) {
-  auto fields = capnp::Schema::from<schema::Request>().getUnionFields();
-  return fields[static_cast<uint16_t>(which)].getProto().getName().cStr();
-}
 
 std::string describe(schema::Request::Reader request) {
   if (request.isCreateBcos()) {
@@ -68,36 +74,18 @@ std::string describe(schema::FromInterpreter::Reader message) {
 }
 
 std::string subject(schema::Request::Reader request) {
-  switch (request.which()) {
-    case schema::Request::LOOKUP_SYMBOL:
-      return quoted("lookupSymbol", request.getLookupSymbol());
-    case schema::Request::LOOKUP_CLOSURE:
-      return quoted("lookupClosure", request.getLookupClosure());
-    case schema::Request::LOOKUP_SYMBOL_IN_DLL:
-      return quoted("lookupSymbolInDll", request.getLookupSymbolInDll().getSymbol());
-    case schema::Request::LOAD_DLL:
-      return quoted("loadDll", request.getLoadDll());
-    case schema::Request::LOAD_ARCHIVE:
-      return quoted("loadArchive", request.getLoadArchive());
-    case schema::Request::LOAD_OBJ:
-      return quoted("loadObj", request.getLoadObj());
-    case schema::Request::UNLOAD_OBJ:
-      return quoted("unloadObj", request.getUnloadObj());
-    case schema::Request::RUN_TH: {
-      auto splice = request.getRunTh();
-      if (!splice.hasLocation()) {
-        return splice.getKind() == schema::SpliceKind::ANNOTATION ? "annotation" : "splice";
-      }
-      auto at = splice.getLocation();
-      return kj::str("splice at ", at.getFile(), ":", at.getStartLine(), ":", at.getStartColumn(),
-                     " (module ", at.getModule(), ")")
-          .cStr();
-    }
-    case schema::Request::EVAL_STMT:
-      return "evalStmt (a statement at the prompt)";
-    default:
-      return requestName(request.which());
+  const FieldLayout& message = requestLayout().member(request.which());
+  if (request.isRunTh()) return spliceSubject(request.getRunTh());
+  if (request.isEvalStmt()) return "evalStmt (a statement at the prompt)";
+  std::string name(message.name);
+  capnp::DynamicStruct::Reader holder = request;
+  if (message.subject) return name + " " + textOf(holder, message);
+  if (message.structure == nullptr) return name;
+  auto content = holder.get(message.field).as<capnp::DynamicStruct>();
+  for (const FieldLayout& field : message.structure->fields) {
+    if (field.subject) return name + " " + textOf(content, field);
   }
+  return name;
 }
 
 std::string thMessageName(const ghc::Version& version, capnp::Data::Reader message) {

@@ -8,9 +8,6 @@
 
 namespace splicehost {
 
-// The request's name as in the schema, such as "loadArchive".
-std::string requestName(schema::Request::Which which);
-
 // The request with its content, on one line; long data is cut.
 std::string describe(schema::Request::Reader request);
 

@@ -1,5 +1,6 @@
 #include "protocol/ghc_binary.h"
 
+#include <array>
 #include <cstring>
 
 namespace splicehost::ghc {
@@ -125,6 +126,16 @@ void Writer::word(uint64_t value) {
   raw(std::as_bytes(std::span(&swapped, 1)));
 }
 
+namespace {
+
+// U+DC80 to U+DCFF, which are ED B2 80 to ED B3 BF.
+std::array<uint8_t, 3> strayCharacter(char byte) {
+  auto stray = static_cast<uint8_t>(byte);
+  return {0xed, static_cast<uint8_t>(0xb0 | stray >> 6), static_cast<uint8_t>(0x80 | (stray & 0x3f))};
+}
+
+}  // namespace
+
 void Writer::string(std::string_view characters) {
   size_t lengthAt = bytes_.size();
   word(0);
@@ -135,11 +146,7 @@ void Writer::string(std::string_view characters) {
       raw(std::as_bytes(std::span(characters.substr(0, length))));
       characters.remove_prefix(length);
     } else {
-      // U+DC80 to U+DCFF are ED B2 80 to ED B3 BF.
-      auto stray = static_cast<uint8_t>(characters[0]);
-      byte(0xed);
-      byte(0xb0 | stray >> 6);
-      byte(0x80 | (stray & 0x3f));
+      for (uint8_t each : strayCharacter(characters[0])) byte(each);
       characters.remove_prefix(1);
     }
   }
@@ -150,6 +157,22 @@ void Writer::string(std::string_view characters) {
 void Writer::byteString(Bytes bytes) {
   word(bytes.size());
   raw(bytes);
+}
+
+std::string haskellString(std::string_view fileName) {
+  std::string characters;
+  while (!fileName.empty()) {
+    size_t length = characterLength(fileName);
+    bool surrogate = length == 3 && fileName.starts_with('\xed') && static_cast<uint8_t>(fileName[1]) >= 0xa0;
+    if (length > 0 && !surrogate) {
+      characters.append(fileName, 0, length);
+      fileName.remove_prefix(length);
+    } else {
+      for (uint8_t each : strayCharacter(fileName[0])) characters.push_back(static_cast<char>(each));
+      fileName.remove_prefix(1);
+    }
+  }
+  return characters;
 }
 
 std::string fileName(std::string_view haskellString) {

@@ -99,5 +99,7 @@ class Writer {
 // A file name as the file system has it, from a Haskell string: a character U+DC80 to U+DCFF stands for
 // the byte that GHC could not decode (GHC.IO.Encoding.Failure, RoundtripFailure).
 std::string fileName(std::string_view haskellString);
+// The other way: what GHC makes of a file's name where its locale is one of UTF-8.
+std::string haskellString(std::string_view fileName);
 
 }  // namespace splicehost::ghc

@@ -45,9 +45,6 @@ Status encodeReply(const Version& version, schema::Request::Which which,
 Status decodeReply(const Version& version, schema::Request::Which which, Bytes bytes,
                    schema::Reply::Builder reply);
 
-// The kind of reply that answers a request (other than `failed`).
-schema::Reply::Which replyKind(schema::Request::Which which);
-
 // LoadedDll.handle of a shared object that was loaded by this name: never 0, and the same in every process,
 // since who answers LoadDLL is not always the process that looks up symbols. Two names can have the same
 // one, in theory; whoever loads has to refuse the second.

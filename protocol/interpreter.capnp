@@ -18,7 +18,7 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("splicehost::schema");
 
-const protocolVersion :UInt32 = 2;
+const protocolVersion :UInt32 = 3;
 # Raised by every change that is not backward compatible. Client and interpreter must have the same.
 
 const arenaAddress :UInt64 = 0x2000000000;
@@ -26,6 +26,32 @@ const arenaAddress :UInt64 = 0x2000000000;
 # so give out an address before it has an interpreter.
 const arenaSize :UInt64 = 0x40000000;
 # Bytes.
+
+# Annotations. GHC's own encoding of a message follows from its schema (protocol/ghc_codec.h): a struct is its
+# fields in order, a union the number of its member and the member. What the schema does not say otherwise is
+# said by these, and everything that handles messages in general asks them (protocol/request_kinds.h).
+
+annotation reply @0xb4d2f0c3a1e85d17 (field) :Text;
+# Of a request: the member of Reply that answers it.
+annotation value @0x9f6f1be0d7c24a35 (field) :Text;
+# Of a request whose answer's type depends on it: the member, one of the `alternative` ones, that a success holds.
+annotation alternative @0xe2c8a6b95f13d078 (field) :Void;
+# Of a union's members: all that have it are one constructor of GHC's.
+annotation evaluated @0xd5a7c41b08f3962e (field) :Void;
+# Of a request: needs Haskell code to be run, by the interpreter's evaluating thread. Every `reference` in
+# its reply is new.
+annotation statement @0xa81e3d5c7f9b2064 (field) :Void;
+# Of a request: what a user at GHCi's prompt has run, and would notice being run twice.
+annotation asks @0xc3907be26a4d81f5 (field) :Void;
+# Of a request: the code that it runs may ask the compiler questions.
+annotation reference @0x8ec5d90a3b7f1642 (field) :Void;
+# A number, or list of numbers, that names values of the interpreter's heap.
+annotation subject @0xf0b13a6de84c7925 (field) :Void;
+# A text by which a request is known to a person.
+annotation optional @0x97d42c8f5be016a3 (field) :Void;
+# A `Maybe` of GHC's; null is `Nothing`.
+annotation haskell @0xbb60e7194ad3c58f (struct, enum, field) :Text;
+# GHC's name of the type, if it is another one.
 
 # Conventions.
 #
@@ -128,146 +154,146 @@ struct Request {
   # all of them: protocol/ghc_versions.h has the tables.
 
   union {
-    shutdown @0 :Void;
+    shutdown @0 :Void $reply("done");
     # Flush what interpreted code has printed and end. Reply: done, then the interpreter hangs up.
 
-    rtsRevertCafs @1 :Void;
+    rtsRevertCafs @1 :Void $reply("done");
     # Forget the values of all top-level thunks that were evaluated. Reply: done.
 
-    initLinker @2 :Void;
+    initLinker @2 :Void $reply("done");
     # Prepare for loading code. Harmless if repeated. Reply: done.
 
-    lookupSymbol @3 :Text;
+    lookupSymbol @3 :Text $reply("maybePointer") $subject;
     # The address of a symbol (without the platform's leading underscore, if it has one).
     # Reply: maybePointer.
 
-    lookupClosure @4 :Text;
+    lookupClosure @4 :Text $reply("maybePointer") $subject;
     # A reference to the closure with this symbol name. Reply: maybePointer, holding a reference.
 
-    loadDll @5 :Text;
+    loadDll @5 :Text $reply("loadedDll") $subject;
     # Load a shared object: an absolute path, or a name that the system's linker searches for.
     # Reply: loadedDll.
 
-    loadArchive @6 :Text;
+    loadArchive @6 :Text $reply("done") $subject;
     # Load a static archive from an absolute path; its members are linked when something refers to
     # them. Reply: done, or failed.
 
-    loadObj @7 :Text;
+    loadObj @7 :Text $reply("done") $subject;
     # Load an object file from an absolute path. Reply: done, or failed.
 
-    unloadObj @8 :Text;
+    unloadObj @8 :Text $reply("done") $subject;
     # Unload an object file or archive that was loaded from this path. Reply: done, or failed.
 
-    addLibrarySearchPath @9 :Text;
+    addLibrarySearchPath @9 :Text $reply("pointer");
     # Add a folder to those that `loadDll` searches. Reply: pointer, naming the entry. (Without
     # effect but on Windows.)
 
-    removeLibrarySearchPath @10 :UInt64;
+    removeLibrarySearchPath @10 :UInt64 $reply("bool");
     # Remove an entry that `addLibrarySearchPath` named. Reply: bool, whether it was there.
 
-    resolveObjs @11 :Void;
+    resolveObjs @11 :Void $reply("bool");
     # Link all that was loaded. Reply: bool; false if a symbol is missing, which the interpreter has
     # reported on its stderr.
 
-    findSystemLibrary @12 :Text;
+    findSystemLibrary @12 :Text $reply("maybeText");
     # The path of a system library by name. Reply: maybeText. (Nothing but on Windows.)
 
-    createBcos @13 :List(Data);
+    createBcos @13 :List(Data) $reply("pointers");
     # Allocate byte code objects. Each element is GHC's own `binary` encoding of a [ResolvedBCO]; all
     # elements together are one set, in which BCOs refer to each other by position.
     # Reply: pointers, one reference for each BCO of the set.
 
-    freeReferences @14 :List(UInt64);
+    freeReferences @14 :List(UInt64) $reply("done") $reference;
     # Release references. Reply: done.
 
-    addSptEntry @15 :SptEntry;
+    addSptEntry @15 :SptEntry $reply("done");
     # Add an entry to the static pointer table. Reply: done.
 
-    mallocData @16 :Data;
+    mallocData @16 :Data $reply("pointer");
     # Copy bytes to malloc'd memory, for good. Reply: pointer.
 
-    mallocStrings @17 :List(Data);
+    mallocStrings @17 :List(Data) $reply("pointers");
     # Copy NUL-terminated strings to malloc'd memory, for good. Reply: pointers.
 
-    prepFfi @18 :ForeignCall;
+    prepFfi @18 :ForeignCall $reply("pointer");
     # Prepare a foreign call of this type. Reply: pointer, to libffi's ffi_cif.
 
-    freeFfi @19 :UInt64;
+    freeFfi @19 :UInt64 $reply("done");
     # Free what `prepFfi` made. Reply: done.
 
-    mkConInfoTable @20 :ConstructorInfo;
+    mkConInfoTable @20 :ConstructorInfo $reply("pointer");
     # Make an info table for a data constructor. Reply: pointer, to the info table as a closure's
     # header holds it.
 
-    evalStmt @21 :Statement;
+    evalStmt @21 :Statement $reply("evalStatus") $value("references") $evaluated $statement;
     # Run an expression of type IO [a]. Reply: evalStatus; the value is one reference per element.
 
-    resumeStmt @22 :Resume;
+    resumeStmt @22 :Resume $reply("evalStatus") $value("references") $evaluated $statement;
     # Continue a statement that stopped at a breakpoint. Reply: evalStatus, as for evalStmt.
 
-    abandonStmt @23 :UInt64;
+    abandonStmt @23 :UInt64 $reply("done") $evaluated $reference;
     # Give up a statement that stopped at a breakpoint; names its resume context. Reply: done.
 
-    evalString @24 :UInt64;
+    evalString @24 :UInt64 $reply("evalString") $value("text") $evaluated $statement $reference;
     # Run a reference of type IO String. Reply: evalString.
 
-    evalStringToString @25 :StringFunction;
+    evalStringToString @25 :StringFunction $reply("evalString") $value("text") $evaluated $statement;
     # Run a reference of type String -> IO String. Reply: evalString.
 
-    evalIo @26 :UInt64;
+    evalIo @26 :UInt64 $reply("evalUnit") $value("none") $evaluated $statement $reference;
     # Run a reference of type IO a, for its effect. Reply: evalUnit.
 
-    mkCostCentres @27 :CostCentres;
+    mkCostCentres @27 :CostCentres $reply("pointers");
     # Make cost centres of one module. Reply: pointers, one for each; none if the interpreter does not
     # profile.
 
-    costCentreStackInfo @28 :UInt64;
+    costCentreStackInfo @28 :UInt64 $reply("texts");
     # Describe a cost centre stack. Reply: texts, outermost call first.
 
-    newBreakArray @29 :Int64;
+    newBreakArray @29 :Int64 $reply("pointer");
     # Allocate what says for each of this many breakpoints whether it is on; all are off.
     # Reply: pointer, holding a reference.
 
-    enableBreakpoint @30 :Breakpoint;
+    enableBreakpoint @30 :Breakpoint $reply("done");
     # Switch a breakpoint on or off; an index out of range is ignored. Reply: done. (GHC 9.0.)
 
-    breakpointStatus @31 :Breakpoint;
-    # Whether a breakpoint is on (field `enable` is not used). Reply: bool; false if out of range.
+    breakpointStatus @31 :BreakpointPlace $reply("bool");
+    # Whether a breakpoint is on. Reply: bool; false if out of range.
 
-    getBreakpointVar @32 :BreakpointVariable;
+    getBreakpointVar @32 :BreakpointVariable $reply("maybePointer") $evaluated;
     # A variable of a stopped computation. Reply: maybePointer, holding a reference.
 
-    startTh @33 :Void;
+    startTh @33 :Void $reply("pointer") $evaluated;
     # Begin the Template Haskell state of a module. Reply: pointer, holding a reference.
 
-    runTh @34 :Splice;
+    runTh @34 :Splice $reply("qResult") $value("done") $evaluated $asks;
     # Run a splice, quasi-quote or annotation. Reply: qResult; the value is the result's `binary`
     # encoding.
 
-    runModFinalizers @35 :ModFinalizers;
-    # Run a module's finalizers. Reply: qResult; the value is empty.
+    runModFinalizers @35 :ModFinalizers $reply("qResult") $value("none") $evaluated $asks;
+    # Run a module's finalizers. Reply: qResult, without a result.
 
-    getClosure @36 :UInt64;
+    getClosure @36 :UInt64 $reply("closure") $evaluated $reference;
     # Look at a closure without evaluating it. Reply: closure.
 
-    seq @37 :UInt64;
+    seq @37 :UInt64 $reply("evalStatus") $value("none") $evaluated $statement $reference;
     # Evaluate a reference to weak head normal form. Reply: evalStatus; the value is empty.
 
-    resumeSeq @38 :UInt64;
+    resumeSeq @38 :UInt64 $reply("evalStatus") $value("none") $evaluated $statement $reference;
     # Continue a `seq` that stopped at a breakpoint. Reply: evalStatus, as for seq.
 
-    placeData @39 :PlacedData;
+    placeData @39 :PlacedData $reply("done");
     # Put bytes at an address that the client has chosen, for good. Not a message of GHC's. Reply: done.
 
-    setupBreakpoint @40 :BreakpointSetup;
+    setupBreakpoint @40 :BreakpointSetup $reply("done");
     # Say how often a breakpoint is passed before it stops; an index out of range is ignored.
     # Reply: done. (Since GHC 9.2.)
 
-    newBreakModule @41 :Text;
+    newBreakModule @41 :Text $reply("pointer");
     # Copy a module's name to malloc'd memory, for good; byte code names it by its address.
     # Reply: pointer. (GHC 9.10.3, not 9.6.6.)
 
-    lookupSymbolInDll @42 :DllSymbol;
+    lookupSymbolInDll @42 :DllSymbol $reply("maybePointer");
     # The address of a symbol in a shared object, as far as this one or what it depends on defines it.
     # Reply: maybePointer. (GHC 9.10.3, not 9.6.6.)
   }
@@ -285,11 +311,11 @@ struct SptEntry {
   # First half of the key's MD5 fingerprint.
   fingerprintLow @1 :UInt64;
   # Second half.
-  reference @2 :UInt64;
+  reference @2 :UInt64 $reference;
   # The value.
 }
 
-enum ForeignType {
+enum ForeignType $haskell("FFIType") {
   # Argument and result types of a foreign call, in the order of GHC's FFIType.
   void @0;
   pointer @1;
@@ -306,7 +332,7 @@ enum ForeignType {
 }
 
 struct ForeignCall {
-  stdCall @0 :Bool;
+  stdCall @0 :Bool $haskell("FFIConv");
   # The stdcall convention, where the platform has one; otherwise ccall.
   arguments @1 :List(ForeignType);
   # Types of the arguments.
@@ -340,10 +366,10 @@ struct EvalOptions {
   # Stop when an exception reaches the top.
 }
 
-struct EvalExpression {
+struct EvalExpression $haskell("EvalExpr") {
   # An application of references to each other.
   union {
-    this @0 :UInt64;
+    this @0 :UInt64 $reference;
     # A reference.
     apply @1 :Application;
     # One expression applied to another.
@@ -366,12 +392,12 @@ struct Statement {
 struct Resume {
   options @0 :EvalOptions;
   # How to go on.
-  context @1 :UInt64;
+  context @1 :UInt64 $reference;
   # The resume context that `breakpoint` of the last EvalStatus holds.
 }
 
 struct StringFunction {
-  function @0 :UInt64;
+  function @0 :UInt64 $reference;
   # A reference of type String -> IO String.
   argument @1 :Text;
   # Its argument.
@@ -391,7 +417,7 @@ struct CostCentres {
 }
 
 struct Breakpoint {
-  array @0 :UInt64;
+  array @0 :UInt64 $reference;
   # Reference to the flags, from newBreakArray.
   index @1 :Int64;
   # Which flag.
@@ -399,8 +425,15 @@ struct Breakpoint {
   # On or off.
 }
 
+struct BreakpointPlace {
+  array @0 :UInt64 $reference;
+  # Reference to the flags, from newBreakArray.
+  index @1 :Int64;
+  # Which flag.
+}
+
 struct BreakpointSetup {
-  array @0 :UInt64;
+  array @0 :UInt64 $reference;
   # Reference to the counts, from newBreakArray.
   index @1 :Int64;
   # Which count.
@@ -411,18 +444,18 @@ struct BreakpointSetup {
 struct DllSymbol {
   handle @0 :UInt64;
   # The shared object, as loadedDll names it.
-  symbol @1 :Text;
+  symbol @1 :Text $subject;
   # The symbol's name.
 }
 
 struct BreakpointVariable {
-  stack @0 :UInt64;
+  stack @0 :UInt64 $reference;
   # Reference to the stopped computation, from EvalStatus.
   depth @1 :Int64;
   # Which of its stack slots.
 }
 
-enum SpliceKind {
+enum SpliceKind $haskell("THResultType") {
   # What a splice makes, in the order of GHC's THResultType.
   expression @0;
   pattern @1;
@@ -450,20 +483,20 @@ struct Location {
 }
 
 struct Splice {
-  state @0 :UInt64;
+  state @0 :UInt64 $reference;
   # The module's Template Haskell state, from startTh.
-  code @1 :UInt64;
+  code @1 :UInt64 $reference;
   # Reference to the splice, of type Q Exp and so on.
   kind @2 :SpliceKind;
   # What it makes.
-  location @3 :Location;
+  location @3 :Location $optional;
   # Where it is; null if the compiler does not say.
 }
 
 struct ModFinalizers {
-  state @0 :UInt64;
+  state @0 :UInt64 $reference;
   # The module's Template Haskell state.
-  finalizers @1 :List(UInt64);
+  finalizers @1 :List(UInt64) $reference;
   # References of type Q ().
 }
 
@@ -473,7 +506,7 @@ struct Reply {
     # It is done; there is no value.
     bool @1 :Bool;
     # A truth value.
-    pointer @2 :UInt64;
+    pointer @2 :UInt64 $reference;
     # A remote pointer or a reference.
     maybePointer @3 :MaybePointer;
     # A remote pointer or a reference, if there is one.
@@ -486,7 +519,7 @@ struct Reply {
     evalStatus @7 :EvalStatus;
     # How an evaluation that can stop at breakpoints ended.
     evalUnit @8 :EvalResult;
-    # How an evaluation without a value ended: `value` is null.
+    # How an evaluation without a value ended.
     evalString @9 :EvalResult;
     # How an evaluation of a string ended.
     qResult @10 :QResult;
@@ -501,16 +534,16 @@ struct Reply {
   }
 }
 
-struct MaybePointer {
+struct MaybePointer $haskell("Maybe") {
   union {
     nothing @0 :Void;
     # There is none.
-    pointer @1 :UInt64;
+    pointer @1 :UInt64 $reference;
     # The remote pointer or reference.
   }
 }
 
-struct MaybeText {
+struct MaybeText $haskell("Maybe") {
   union {
     nothing @0 :Void;
     # There is none.
@@ -529,14 +562,23 @@ struct LoadedDll {
   }
 }
 
-struct EvalException {
+struct EvalException $haskell("SerializableException") {
   union {
     userInterrupt @0 :Void;
     # Interrupted from the keyboard.
-    exitCode @1 :Int64;
-    # The code asked to exit: 0 is success.
+    exit @1 :ExitCode;
+    # The code asked to exit.
     other @2 :Text;
     # Any other exception, shown.
+  }
+}
+
+struct ExitCode {
+  union {
+    success @0 :Void;
+    # 0.
+    failure @1 :Int64;
+    # Any other.
   }
 }
 
@@ -544,10 +586,12 @@ struct EvalResult {
   union {
     exception @0 :EvalException;
     # It ended with an exception.
-    references @1 :List(UInt64);
-    # It ended with these values (none for `seq` and `evalIo`).
-    text @2 :Text;
+    references @1 :List(UInt64) $reference $alternative;
+    # It ended with these values.
+    text @2 :Text $alternative;
     # It ended with this string.
+    none @3 :Void $alternative;
+    # It ended, without a value.
   }
 }
 
@@ -567,13 +611,13 @@ struct EvalStatus {
   struct Break {
     isException @0 :Bool;
     # Stopped because of an exception, not at a breakpoint.
-    stack @1 :UInt64;
+    stack @1 :UInt64 $reference;
     # Reference to the stopped computation (or the exception).
     index @2 :Int64;
     # Which breakpoint of the module. Of an exception there is none, and the following four do not count.
     moduleUnique @3 :Int64;
     # GHC's unique of the module's name. (Up to GHC 9.6.6.)
-    resumeContext @4 :UInt64;
+    resumeContext @4 :UInt64 $reference;
     # Reference for resumeStmt, abandonStmt or resumeSeq.
     costCentreStack @5 :UInt64;
     # Remote pointer to the cost centre stack; zero without profiling.
@@ -588,11 +632,13 @@ struct EvalStatus {
 
 struct QResult {
   union {
-    done @0 :Data;
+    done @0 :Data $alternative;
     # The result's `binary` encoding.
     exception @1 :Text;
     # It ended with an exception, shown.
     fail @2 :Text;
     # It called `fail`.
+    none @3 :Void $alternative;
+    # It is done, and there is no result.
   }
 }

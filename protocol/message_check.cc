@@ -1,5 +1,6 @@
 #include "protocol/message_check.h"
 
+#include <capnp/any.h>
 #include <capnp/dynamic.h>
 #include <capnp/serialize.h>
 
@@ -55,6 +56,36 @@ void follow(const capnp::DynamicValue::Reader& value) {
   }
 }
 
+// Follows all pointers whatever the schema says of them: a copy of a struct is one of all that hangs on it, in
+// fields that the schema does not know, too, in members of a union that are not in use, and in elements that
+// are larger than they should be.
+void followAll(const capnp::AnyPointer::Reader& pointer);
+
+void followAll(capnp::AnyStruct::Reader structure) {
+  for (auto pointer : structure.getPointerSection()) followAll(pointer);
+}
+
+void followAll(const capnp::AnyPointer::Reader& pointer) {
+  switch (pointer.getPointerType()) {
+    case capnp::PointerType::NULL_:
+      break;
+    case capnp::PointerType::STRUCT:
+      followAll(pointer.getAs<capnp::AnyStruct>());
+      break;
+    case capnp::PointerType::LIST: {
+      auto list = pointer.getAs<capnp::AnyList>();
+      if (list.getElementSize() == capnp::ElementSize::POINTER) {
+        for (auto element : list.as<capnp::List<capnp::AnyPointer>>()) followAll(element);
+      } else if (list.getElementSize() == capnp::ElementSize::INLINE_COMPOSITE) {
+        for (auto element : list.as<capnp::List<capnp::AnyStruct>>()) followAll(element);
+      }
+      break;
+    }
+    case capnp::PointerType::CAPABILITY:
+      KJ_FAIL_REQUIRE("it has a capability");
+  }
+}
+
 }  // namespace
 
 Status checkMessage(kj::ArrayPtr<const capnp::word> words, capnp::StructSchema root) {
@@ -62,8 +93,11 @@ Status checkMessage(kj::ArrayPtr<const capnp::word> words, capnp::StructSchema r
     // No two pointers of a good message lead to the same place, so there is little more to follow
     // than the message has words: a pointer from one segment to another counts twice, once for
     // asking whether it is there.
-    capnp::FlatArrayMessageReader reader(words, {2 * words.size(), kMaxNesting});
-    follow(reader.getRoot<capnp::DynamicStruct>(root));
+    capnp::ReaderOptions once{2 * words.size(), kMaxNesting};
+    capnp::FlatArrayMessageReader known(words, once);
+    follow(known.getRoot<capnp::DynamicStruct>(root));
+    capnp::FlatArrayMessageReader all(words, once);
+    followAll(all.getRoot<capnp::AnyPointer>());
   } catch (const kj::Exception& e) {
     return Error{std::string("a malformed message: ") + e.getDescription().cStr()};
   }

@@ -24,9 +24,9 @@ namespace splicehost {
 class PacketSocket {
  public:
   // The most fds in a packet, besides that of a large message.
-  static constexpr size_t kMaxFds = 8;
-  // The largest message, in bytes. An environment can have 2 MiB.
-  static constexpr size_t kMaxMessage = size_t{64} << 20;
+  static constexpr size_t kMaxFds = 250;
+  // The largest message, in bytes. An environment can have 6 MiB.
+  static constexpr size_t kMaxMessage = size_t{16} << 20;
 
   // Takes over `fd`, a connected SOCK_SEQPACKET socket, blocking or not.
   explicit PacketSocket(kj::AutoCloseFd fd) : fd_(kj::mv(fd)) {}

@@ -1,13 +1,17 @@
 #include "iserv/broker/broker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "iserv/broker/grower.h"
+#include "iserv/process_identity.h"
+#include "protocol/contain.h"
 
 namespace splicehost::broker {
 
@@ -21,13 +25,30 @@ constexpr uint64_t kPatienceMs = 2500;
 // How often to look whether they are gone.
 constexpr uint64_t kEndMs = 10;
 
+// Of connections on which nothing was said yet; the oldest goes for another one.
+constexpr size_t kMostSilent = 256;
+// How long one may be silent.
+constexpr uint64_t kSilenceMs = 10'000;
+// What one client may have asked for before it is answered. Clients of ours wait for each answer.
+constexpr uint32_t kMostPending = 64;
+// Kinds of interpreters that are in use at a time: each is a process, at the least.
+constexpr size_t kMostTrees = 64;
+// Bytes of what makes such a kind, most of which are variables of the environment.
+constexpr size_t kMaxKey = size_t{4} << 20;
+// Operations in a report, or symbols; some hundred packages have a few thousand.
+constexpr uint32_t kMostReported = 20'000;
+constexpr size_t kMaxReport = size_t{4} << 20;
+
 std::string toText(capnp::Text::Reader text) { return {text.cStr(), text.size()}; }
 
-// Where a client's own name for a file leads.
-std::string absolute(const std::string& folder, const Operation& operation) {
-  bool isName = operation.kind == schema::LoadKind::LOAD_DLL && !operation.hasPath();
-  if (operation.file.empty() || operation.file.front() == '/' || isName) return operation.file;
-  return folder + "/" + operation.file;
+// An operation with the client's own name for a file.
+Operation asTold(const std::string& folder, schema::LoadKind kind, std::string file) {
+  bool isDll = kind == schema::LoadKind::LOAD_DLL;
+  Operation operation{kind, std::move(file)};
+  if (operation.file.empty() || operation.file.front() == '/' || (isDll && !operation.hasPath())) return operation;
+  if (isDll) operation.relative = static_cast<uint32_t>(folder.size() + 1);
+  operation.file = folder + "/" + operation.file;
+  return operation;
 }
 
 // The path of a folder of which there is an fd; empty if that cannot be told.
@@ -48,6 +69,7 @@ Broker::Broker(uv_loop_t& loop, const Log& log, const Configuration& configurati
       socket_(kj::mv(socket)),
       program_(std::move(program)),
       programStamp_(linker::stampOf(program_)),
+      hadTerminal_(hasTerminal()),
       started_(linker::systemClock()),
       processes_(loop),
       digests_(loop),
@@ -85,7 +107,22 @@ void Broker::accept() {
   ClientId id = ++lastClient_;
   int number = fd.get();
   clients_.emplace(id, Client{id, static_cast<uint32_t>(peer->processId), PacketSocket(kj::mv(fd)),
-                              Watch(loop_, number, [this, id] { receive(id); })});
+                              Watch(loop_, number, [this, id] { receive(id); }), uv_now(&loop_)});
+  hangUpOnSilent();
+}
+
+void Broker::hangUpOnSilent() {
+  auto silent = static_cast<size_t>(
+      std::ranges::count_if(clients_, [](const auto& entry) { return !entry.second.greeted; }));
+  uint64_t now = uv_now(&loop_);
+  // Ids rise, so the oldest are first.
+  for (auto entry = clients_.begin(); entry != clients_.end() && silent > 0;) {
+    const Client& client = entry->second;
+    bool goes = !client.greeted && (silent > kMostSilent || client.since + kSilenceMs < now);
+    if (!client.greeted) --silent;
+    if (goes) log_("hung up on process " + std::to_string(client.processId) + ", which says nothing");
+    entry = goes ? clients_.erase(entry) : std::next(entry);
+  }
 }
 
 void Broker::receive(ClientId id) {
@@ -94,7 +131,7 @@ void Broker::receive(ClientId id) {
   if (packet && !*packet && client.socket.wouldBlock()) return;
   Status handled = packet ? Status(Done{}) : Status(packet.error());
   if (packet && *packet) {
-    handled = handle(client, kj::mv(**packet));
+    handled = contain([&] { return handle(client, kj::mv(**packet)); });
     if (handled) return;
   }
   if (!handled) {
@@ -111,17 +148,19 @@ Status Broker::handle(Client& client, PacketSocket::Packet packet) {
   if (message.isHello() == client.greeted) {
     return Error{"its first message, and no other, is to be a hello"};
   }
+  bool asks = message.isIdentify() || message.isStatus();
+  if (asks && ++client.pending > kMostPending) return Error{"it asks on and does not wait for answers"};
   switch (message.which()) {
     case schema::ToBroker::HELLO:
       return greet(client, message.getHello());
     case schema::ToBroker::ATTACH:
       return attach(client, kj::mv(packet));
     case schema::ToBroker::IDENTIFY:
+      if (message.getIdentify().size() >= PATH_MAX) return Error{"a path that is too long"};
       identify(client, toString(message.getIdentify()));
       return Done{};
     case schema::ToBroker::REPORT:
-      report(client, message.getReport());
-      return Done{};
+      return report(client, message.getReport());
     case schema::ToBroker::STATUS:
       sendStatus(client.id);
       return Done{};
@@ -141,6 +180,12 @@ Status Broker::greet(Client& client, schema::BrokerClientHello::Reader hello) {
                               std::to_string(hello.getProtocolVersion()));
   }
   if (windingDown_) return refuse(client, "the broker is ending");
+  if (hello.hasInterpreter() && !canBecome(static_cast<pid_t>(client.processId))) {
+    // This process is confined, and its client is not, or less. The next one starts another broker.
+    Status refused = refuse(client, "");
+    windDown("a client is less confined than this broker", Sessions::kWaitFor);
+    return refused;
+  }
   if (hello.hasInterpreter()) return lead(client, hello.getInterpreter());
   capnp::MallocMessageBuilder answer;
   answer.initRoot<schema::FromBroker>().setReady();
@@ -153,7 +198,12 @@ Status Broker::lead(Client& client, schema::InterpreterKey::Reader key) {
   lastUsed_ = uv_now(&loop_);
   auto words = capnp::canonicalize(key);
   auto bytes = words.asChars();
-  std::shared_ptr<ZygoteTree>& tree = trees_[std::string(bytes.begin(), bytes.size())];
+  if (bytes.size() > kMaxKey) return refuse(client, "the description of its interpreter is too large");
+  std::string name(bytes.begin(), bytes.size());
+  if (!trees_.contains(name) && trees_.size() >= kMostTrees) {
+    return refuse(client, "too many kinds of interpreters are in use");
+  }
+  std::shared_ptr<ZygoteTree>& tree = trees_[name];
   if (!tree) {
     Interpreter interpreter{toString(key.getProgram()), toString(key.getProgramName()), {},
                             toText(key.getGhcVersion()), key.getWay()};
@@ -163,10 +213,14 @@ Status Broker::lead(Client& client, schema::InterpreterKey::Reader key) {
   }
   client.tree = tree;
   if (tree->zygotes().empty()) {
-    if (Status started = tree->start(); !started) return refuse(client, started.error().message);
+    if (Status started = tree->start(); !started) {
+      client.tree.reset();
+      if (tree.use_count() == 1) trees_.erase(name);
+      return refuseOnce(client, started.error().message);
+    }
   }
   Result<ZygoteTree::Image> image = tree->image();
-  if (!image) return refuse(client, image.error().message);
+  if (!image) return refuseOnce(client, image.error().message);
   capnp::MallocMessageBuilder answer;
   answer.initRoot<schema::FromBroker>().setTrie(image->bytes);
   int fds[] = {image->fd};
@@ -188,7 +242,7 @@ Status Broker::attach(Client& client, PacketSocket::Packet packet) {
   std::string folder = pathOf(packet.fds[1].get());
   for (uint32_t i = 0; i < files.size(); ++i) {
     (*path)[i].file = toString(files[i]);
-    client.path[i].file = absolute(folder, (*path)[i]);
+    client.path[i] = asTold(folder, (*path)[i].kind, (*path)[i].file);
   }
   auto done = [this, id = client.id](Result<NewSession> result) { attached(id, std::move(result)); };
   client.tree->attach({kj::mv(packet), std::move(*path), std::move(done)});
@@ -259,14 +313,18 @@ void Broker::identify(Client& client, std::string path) {
     } else {
       identity.setUnreadable(content.error().message);
     }
-    send(id, message);
+    answer(id, message);
   };
   digests_.identify(std::move(path), identified);
 }
 
-void Broker::report(Client& client, schema::Report::Reader report) {
+// Fails if that is more than a session can have done.
+Status Broker::report(Client& client, schema::Report::Reader report) {
+  bool tooMuch = report.getOperations().size() > kMostReported || report.getSymbols().size() > kMostReported ||
+                 report.totalSize().wordCount > kMaxReport / sizeof(capnp::word);
+  if (tooMuch) return Error{"a report that is too large"};
   // A limit of one zygote leaves none to grow.
-  if (!client.tree || configuration_.zygotes <= 1) return;
+  if (!client.tree || configuration_.zygotes <= 1) return Done{};
   LoadTrie& trie = client.tree->trie();
   LoadReport load{client.id, report.getNode(), {}, {}, {}};
   if (client.hasAttached && client.node == load.node && trie.find(load.node) == nullptr) {
@@ -281,6 +339,7 @@ void Broker::report(Client& client, schema::Report::Reader report) {
   for (auto operation : report.getOperations()) load.operations.push_back(asked(readOperation(operation)));
   for (auto symbol : report.getSymbols()) load.symbols.push_back(toText(symbol));
   client.tree->report(std::move(load));
+  return Done{};
 }
 
 Status Broker::refuse(Client& client, const std::string& why) {
@@ -291,6 +350,12 @@ Status Broker::refuse(Client& client, const std::string& why) {
   return Done{};
 }
 
+// For what each client would be told.
+Status Broker::refuseOnce(Client& client, const std::string& why) {
+  if (std::exchange(told_, why) != why) return refuse(client, why);
+  return refuse(client, "");
+}
+
 void Broker::send(ClientId id, capnp::MessageBuilder& message) {
   auto client = clients_.find(id);
   if (client == clients_.end()) return;
@@ -298,11 +363,16 @@ void Broker::send(ClientId id, capnp::MessageBuilder& message) {
   if (!client->second.socket.send(message)) shutdown(client->second.socket.fd(), SHUT_RDWR);
 }
 
+void Broker::answer(ClientId id, capnp::MessageBuilder& message) {
+  if (auto client = clients_.find(id); client != clients_.end()) --client->second.pending;
+  send(id, message);
+}
+
 void Broker::sendStatus(ClientId id) {
   measure([this, id](const Memory& memory) {
     capnp::MallocMessageBuilder message;
     writeStatus(message.initRoot<schema::FromBroker>().initStatus(), memory);
-    send(id, message);
+    answer(id, message);
   });
 }
 
@@ -311,6 +381,7 @@ void Broker::sendStatus(ClientId id) {
 void Broker::tick() {
   processes_.killOverdue();
   log_.limit();
+  hangUpOnSilent();
   if (windingDown_) return;
   if (!listener_) listen();
   std::set<pid_t> inUse;
@@ -321,6 +392,7 @@ void Broker::tick() {
     return windDown("another program is at " + program_ + " now", Sessions::kWaitFor);
   }
   if (!rendezvous_.isOurs()) return windDown("the socket was removed", Sessions::kWaitFor);
+  if (hadTerminal_ && !hasTerminal()) return windDown("its terminal is gone", Sessions::kWaitFor);
   letIdleGo();
   keepLimits();
   refreshMemory();

@@ -38,7 +38,9 @@ class Broker {
     uint32_t processId;
     PacketSocket socket;
     Watch watch;
+    uint64_t since;  // in the loop's time
     bool greeted = false;
+    uint32_t pending = 0;  // what it has asked for and was not answered
     std::shared_ptr<ZygoteTree> tree = {};  // of a front end
     // Of the one attach:
     bool hasAttached = false;
@@ -68,12 +70,16 @@ class Broker {
   void attached(ClientId id, Result<NewSession> result);
   void sessionEnded(pid_t process, ClientId id, Ended how);
   void identify(Client& client, std::string path);
-  void report(Client& client, schema::Report::Reader report);
+  Status report(Client& client, schema::Report::Reader report);
   void sendStatus(ClientId id);
   void writeStatus(schema::BrokerStatus::Builder status, const Memory& memory) const;
   Status refuse(Client& client, const std::string& why);
+  Status refuseOnce(Client& client, const std::string& why);
   // Hangs up on a client that does not take it.
   void send(ClientId id, capnp::MessageBuilder& message);
+  // The same, with what it asked for and has waited for.
+  void answer(ClientId id, capnp::MessageBuilder& message);
+  void hangUpOnSilent();
 
   void tick();
   void keepLimits();
@@ -95,7 +101,9 @@ class Broker {
   Rendezvous& rendezvous_;
   kj::AutoCloseFd socket_;
   const std::string program_;
+  std::string told_;  // by refuseOnce(), last
   const Result<linker::FileStamp> programStamp_;
+  const bool hadTerminal_;
   const int64_t started_;
 
   Processes processes_;

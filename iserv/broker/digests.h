@@ -3,33 +3,48 @@
 
 #include <uv.h>
 
+#include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "linker/content_identity.h"
 
 namespace splicehost::broker {
 
-struct FileContent {
-  linker::ContentDigest digest;
-  linker::FileStamp stamp;
-  bool settled = false;  // whether the stamp stands for the content for ever
-};
+using linker::FileContent;
 
 class Digests {
  public:
+  // Files that are read at a time. One that is on a server which does not answer must not keep others waiting, nor
+  // what else is done in the background.
+  static constexpr size_t kMostAtOnce = 6;
+  // Bytes. There are no larger libraries, and reading one would take minutes.
+  static constexpr uint64_t kMaxFile = uint64_t{4} << 30;
+
   explicit Digests(uv_loop_t& loop) : loop_(loop) {}
 
   // Calls `done` later, from the loop. This object must live until then.
   void identify(std::string path, std::function<void(Result<FileContent>)> done);
 
  private:
+  struct Order {
+    std::string path;
+    std::function<void(Result<FileContent>)> done;
+  };
+
+  void begin();
   Result<FileContent> contentOf(const std::string& path);
+  std::unique_ptr<linker::DigestCache> takeCache();
 
   uv_loop_t& loop_;
+  std::deque<Order> waiting_;
+  size_t reading_ = 0;
   std::mutex mutex_;
-  linker::DigestCache cache_;
+  // One for each thread that reads; of these, those that are not in use.
+  std::vector<std::unique_ptr<linker::DigestCache>> caches_;
 };
 
 }  // namespace splicehost::broker

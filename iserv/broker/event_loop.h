@@ -2,17 +2,31 @@
 //
 // libuv needs the memory of a handle until it has called back that the handle is closed; and a callback may
 // destroy the owner of its own handle. So what is called lives until then, too.
+//
+// libuv is C, which no exception may enter: one that leaves what is called ends that call, and is told in the log.
 #pragma once
 
 #include <sys/socket.h>
 #include <uv.h>
 
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <stdexcept>
 #include <utility>
 
+#include "protocol/contain.h"
+
 namespace splicehost::broker {
+
+// Calls what belongs to an event.
+inline void callBack(const std::function<void()>& call) {
+  Status called = contain([&]() -> Status {
+    call();
+    return Done{};
+  });
+  if (!called) std::fprintf(stderr, "%s\n", called.error().message.c_str());
+}
 
 template <typename Handle>
 class EventSource {
@@ -76,7 +90,7 @@ class Watch : public EventSource<uv_poll_t> {
       uv_fileno(reinterpret_cast<uv_handle_t*>(ready), &fd);
       getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
       if (status < 0) start(ready);
-      stateOf(ready)->call();
+      callBack(stateOf(ready)->call);
     }));
   }
 };
@@ -89,7 +103,7 @@ class Timer : public EventSource<uv_timer_t> {
       : EventSource(std::move(call)) {
     expect(uv_timer_init(&loop, &state_->handle));
     expect(uv_timer_start(
-        &state_->handle, [](uv_timer_t* timer) { stateOf(timer)->call(); }, milliseconds,
+        &state_->handle, [](uv_timer_t* timer) { callBack(stateOf(timer)->call); }, milliseconds,
         repeat ? milliseconds : 0));
   }
 };
@@ -101,7 +115,7 @@ class SignalWatch : public EventSource<uv_signal_t> {
   SignalWatch(uv_loop_t& loop, int signal, std::function<void()> call) : EventSource(std::move(call)) {
     expect(uv_signal_init(&loop, &state_->handle));
     expect(uv_signal_start(
-        &state_->handle, [](uv_signal_t* watch, int) { stateOf(watch)->call(); }, signal));
+        &state_->handle, [](uv_signal_t* watch, int) { callBack(stateOf(watch)->call); }, signal));
   }
 };
 
@@ -115,10 +129,10 @@ inline void inBackground(uv_loop_t& loop, std::function<void()> work, std::funct
   auto* job = new Job{{}, std::move(work), std::move(done)};
   job->request.data = job;
   uv_queue_work(
-      &loop, &job->request, [](uv_work_t* request) { static_cast<Job*>(request->data)->work(); },
+      &loop, &job->request, [](uv_work_t* request) { callBack(static_cast<Job*>(request->data)->work); },
       [](uv_work_t* request, int) {
         std::unique_ptr<Job> finished(static_cast<Job*>(request->data));
-        finished->done();
+        callBack(finished->done);
       });
 }
 

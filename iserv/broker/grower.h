@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "iserv/broker/growth_policy.h"
+#include "iserv/broker/unshared_files.h"
 #include "iserv/broker/zygote_tree.h"
 
 namespace splicehost::broker {
@@ -40,6 +41,8 @@ class Grower {
   // The process that is growing, and what it has loaded; null if none is.
   const ZygoteProcess* growing() const { return current_ ? current_->process.get() : nullptr; }
   std::vector<std::string> filesLoaded() const;
+  // What is left to each session.
+  const UnsharedFiles& unshared() const { return unshared_; }
 
  private:
   // The report that is being worked on.
@@ -52,23 +55,33 @@ class Grower {
     size_t done = 0;                        // operations of the path that the process has done
     std::vector<size_t> stops = {};         // where it is to stay
     std::unique_ptr<ZygoteProcess> process = {};
+    bool isGone = false;  // the process, of which it is not known yet how it ended
     std::vector<DoneOperation> loaded = {};  // since the base
-    std::vector<Mapping> mappings = {};
+    Conditions conditions = {};
   };
 
   void next();
   void begin();
   void identify(size_t operation);
+  std::optional<size_t> undecided(size_t first) const;
+  size_t shareable(const LoadTrie::Node& end) const;
   void forkFrom(Zygote& zygote);
+  void forked();
   void loadNext();
   void loaded(Result<DoneOperation> result);
   void reachStop();
+  bool isLoading() const;
+  void gone(const std::string& why);
+  void ended(Ended how);
+  void leaveToSessions(const std::string& why);
+  void leaveToSessions(DoneOperation operation);
   void fail(const std::string& why);
   void finish();
 
   const ZygoteTree::Parts& parts_;
   ZygoteTree& tree_;
   GrowthPolicy policy_;
+  UnsharedFiles unshared_;
   std::deque<LoadReport> reports_;
   std::optional<Growth> current_;
   // For answers that may come when this object is gone.

@@ -23,7 +23,7 @@ Match match(const LoadTrie::Node& node, const AskedOperation& asked) {
   if (!asked.operation.hasPath()) {
     return node.operation.file == asked.operation.file ? Match::kYes : Match::kNo;
   }
-  if (!node.digest || (node.bound && node.operation.file != asked.operation.file)) return Match::kNo;
+  if (!node.digest || (node.bound && node.operation != asked.operation)) return Match::kNo;
   if (asked.digest) return *asked.digest == *node.digest ? Match::kYes : Match::kNo;
   if (!asked.stamp || asked.stamp->size != node.size) return Match::kNo;
   bool known = std::ranges::find(node.stamps, *asked.stamp) != node.stamps.end();
@@ -33,7 +33,7 @@ Match match(const LoadTrie::Node& node, const AskedOperation& asked) {
 bool isSame(const LoadTrie::Node& node, const DoneOperation& done) {
   if (node.operation.kind != done.operation.kind || node.digest != done.digest) return false;
   bool byContent = done.digest && !node.bound && !done.bound;
-  return byContent || node.operation.file == done.operation.file;
+  return byContent || node.operation == done.operation;
 }
 
 }  // namespace
@@ -112,16 +112,15 @@ bool LoadTrie::learn(const ContentDigest& digest, const FileStamp& stamp) {
   return known;
 }
 
-std::optional<ContentDigest> LoadTrie::digestOf(const FileStamp& stamp) const {
-  for (const auto& [id, node] : nodes_) {
-    if (std::ranges::find(node->stamps, stamp) != node->stamps.end()) return node->digest;
-  }
-  return std::nullopt;
-}
-
 void LoadTrie::drop(Node& node) {
   unregister(node);
-  std::erase_if(node.parent->children, [&](const auto& child) { return child.get() == &node; });
+  if (node.parent == nullptr) {
+    node.children.clear();
+    node.id = ++lastId_;
+    nodes_[node.id] = &node;
+  } else {
+    std::erase_if(node.parent->children, [&](const auto& child) { return child.get() == &node; });
+  }
   ++revision_;
 }
 
@@ -167,25 +166,19 @@ void LoadTrie::write(schema::Trie::Builder trie) const {
   }
 }
 
-FileStamp readStamp(schema::FileStamp::Reader stamp) {
-  return {stamp.getDevice(), stamp.getInode(), stamp.getSize(), stamp.getModified(), stamp.getChanged()};
-}
-
-void writeStamp(const FileStamp& stamp, schema::FileStamp::Builder builder) {
-  builder.setDevice(stamp.device);
-  builder.setInode(stamp.inode);
-  builder.setSize(stamp.size);
-  builder.setModified(stamp.mtimeNs);
-  builder.setChanged(stamp.ctimeNs);
-}
-
 Operation readOperation(schema::LoadOperation::Reader operation) {
-  return {operation.getKind(), toString(operation.getFile())};
+  Operation result{operation.getKind(), toString(operation.getFile()), operation.getRelative()};
+  // Of a client, which may say anything.
+  bool isBeginning = result.relative < result.file.size() && result.file.find('/') < result.relative &&
+                     result.file[result.relative - 1] == '/';
+  if (!isBeginning) result.relative = 0;
+  return result;
 }
 
 void writeOperation(const Operation& operation, schema::LoadOperation::Builder builder) {
   builder.setKind(operation.kind);
   builder.setFile(toData(operation.file));
+  builder.setRelative(operation.relative);
 }
 
 }  // namespace splicehost::broker

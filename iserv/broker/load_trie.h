@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,20 +15,19 @@
 #include <string>
 #include <vector>
 
+#include "iserv/broker/conditions.h"
 #include "linker/content_identity.h"
 #include "protocol/broker.capnp.h"
 #include "protocol/text.h"
 
 namespace splicehost::broker {
 
-using linker::ContentDigest;
-using linker::FileStamp;
-
 using NodeId = uint64_t;
 
 struct Operation {
   schema::LoadKind kind = schema::LoadKind::INIT_LINKER;
-  std::string file;  // as in the schema
+  std::string file;       // as in the schema
+  uint32_t relative = 0;  // as in the schema
 
   // Whether there is a file whose content counts; a name without a slash is only a name.
   bool hasPath() const { return file.find('/') != std::string::npos; }
@@ -44,11 +44,6 @@ struct AskedOperation {
 // With the stamp that the file has now.
 AskedOperation asked(Operation operation);
 
-struct MappedFile {
-  std::string path;
-  FileStamp stamp;
-};
-
 // An operation that a zygote has done.
 struct DoneOperation {
   Operation operation;
@@ -56,9 +51,10 @@ struct DoneOperation {
   FileStamp stamp;                      // of that file
   bool settled = false;                 // whether the stamp stands for the content for ever
   uint64_t nanoseconds = 0;             // how long it took
-  std::vector<MappedFile> dependencies = {};
-  std::vector<MappedFile> searched = {};  // folders
+  LoadConditions conditions = {};
   bool bound = false;  // whether the same file at another path might have another result
+  std::string effect = {};  // what it did that is not for sharing, in words; empty if nothing
+  std::shared_ptr<const linker::OpenFile> mapped = {};  // the file, if the zygote has mapped it
 };
 
 class LoadTrie {
@@ -79,6 +75,11 @@ class LoadTrie {
     bool hasZygote = false;
     // The symbols that sessions have looked up here.
     std::set<std::string> symbols;
+    // Those of them that zygotes must not link, and why.
+    std::set<std::string> unsharedSymbols;
+    std::string whyUnsharedSymbols;
+    // Why zygotes must not resolve here; empty if they may.
+    std::string whyUnresolved;
   };
 
   LoadTrie();
@@ -89,6 +90,9 @@ class LoadTrie {
   Node* find(NodeId id);
   const Node* find(NodeId id) const { return const_cast<LoadTrie*>(this)->find(id); }
   size_t size() const { return nodes_.size(); }
+  void forEach(const std::function<void(const Node&)>& call) const {
+    for (const auto& [id, node] : nodes_) call(*node);
+  }
   // Another number after each change.
   uint64_t revision() const { return revision_; }
 
@@ -104,9 +108,7 @@ class LoadTrie {
   Node& add(Node& from, std::span<const DoneOperation> operations);
   // A file with this stamp has this content, for ever. Result: whether a node has it.
   bool learn(const ContentDigest& digest, const FileStamp& stamp);
-  // The content that is known for a stamp.
-  std::optional<ContentDigest> digestOf(const FileStamp& stamp) const;
-  // Forgets a node, which is not the root, and all below.
+  // Forgets a node and all below. The root itself stays, as another one: it gets a new id.
   void drop(Node& node);
   // Forgets all nodes that no zygote is at or below of.
   void prune();
@@ -123,8 +125,6 @@ class LoadTrie {
   NodeId lastId_ = 1;
 };
 
-FileStamp readStamp(schema::FileStamp::Reader stamp);
-void writeStamp(const FileStamp& stamp, schema::FileStamp::Builder builder);
 Operation readOperation(schema::LoadOperation::Reader operation);
 void writeOperation(const Operation& operation, schema::LoadOperation::Builder builder);
 

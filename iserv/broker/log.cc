@@ -12,6 +12,8 @@ namespace splicehost::broker {
 namespace {
 
 constexpr off_t kMaxSize = 1 << 20;
+// Bytes. A path, or what a peer said, can be longer.
+constexpr size_t kMaxLine = 4096;
 
 }  // namespace
 
@@ -25,6 +27,7 @@ void Log::operator()(const std::string& event) const {
   std::snprintf(milliseconds, sizeof milliseconds, ".%03d ", static_cast<int>(now.tv_nsec / 1'000'000));
   std::string line = std::string(time) + milliseconds + event;
   // One event is one line, also if it quotes somebody else's words.
+  line.resize(std::min(line.size(), kMaxLine));
   std::replace(line.begin(), line.end(), '\n', ' ');
   line += '\n';
   // A full disk costs the log, and nothing else.

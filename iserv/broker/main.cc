@@ -18,6 +18,8 @@
 #include "iserv/broker/broker.h"
 #include "iserv/broker/rendezvous.h"
 #include "iserv/configuration.h"
+#include "iserv/notice.h"
+#include "iserv/process_identity.h"
 
 namespace splicehost::broker {
 namespace {
@@ -67,6 +69,8 @@ Error serve(Rendezvous& rendezvous, const std::string& program, Ready ready) {
   Result<kj::AutoCloseFd> socket = rendezvous.listen();
   if (!socket) return socket.error();
   if (chdir("/") != 0) return systemError("/");
+  // Threads for files that are read (Digests::kMostAtOnce), and some for other things.
+  setenv("UV_THREADPOOL_SIZE", "8", 1);
   uv_loop_t loop;
   uv_loop_init(&loop);
   Log log(STDERR_FILENO);
@@ -105,9 +109,14 @@ Status redirect(const std::string& logFile) {
   return Done{};
 }
 
+// Each compile tries to start a broker.
+int complainOnce(const Rendezvous& rendezvous, const std::string& message) {
+  return isNews(rendezvous.socketPath(), message) ? complain(message) : 1;
+}
+
 int runInBackground(Rendezvous& rendezvous, const std::string& program) {
   Result<bool> locked = lockOrMeet(rendezvous);
-  if (!locked) return complain(locked.error().message);
+  if (!locked) return complainOnce(rendezvous, locked.error().message);
   if (!*locked) return 0;
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return complain(systemError("pipe").message);
@@ -120,10 +129,15 @@ int runInBackground(Rendezvous& rendezvous, const std::string& program) {
     char answer[1024];
     ssize_t size = read(parentEnd.get(), answer, sizeof answer);
     if (size > 0 && answer[0] == '\0') return 0;
-    return complain(size > 0 ? std::string(answer, static_cast<size_t>(size)) : "the broker has died");
+    return complainOnce(rendezvous, size > 0 ? std::string(answer, static_cast<size_t>(size)) : "the broker has died");
   }
   parentEnd = nullptr;
-  setsid();
+  // See Note [Terminal sessions].
+  if (hasTerminal()) {
+    setpgid(0, 0);
+  } else {
+    setsid();
+  }
   Status redirected = redirect(rendezvous.logFile());
   auto tell = [&](std::string_view what) {
     [[maybe_unused]] ssize_t written = write(childEnd.get(), what.data(), what.size());

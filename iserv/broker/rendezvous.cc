@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "iserv/notice.h"
 #include "iserv/runtime_folder.h"
 
 namespace splicehost::broker {
@@ -85,6 +86,7 @@ Result<kj::AutoCloseFd> Rendezvous::listen() {
   device_ = status.st_dev;
   inode_ = status.st_ino;
   removeOldLogs();
+  forgetNotices(socketPath_);
   return socket;
 }
 

@@ -20,6 +20,7 @@ class Rendezvous {
 
   const std::string& folder() const { return folder_; }
   std::string logFile() const { return socketPath_ + ".log"; }
+  const std::string& socketPath() const { return socketPath_; }
 
   // Whether somebody accepts connections there.
   bool isServed() const;

@@ -36,6 +36,36 @@ void describe(const ZygoteTree& tree, pid_t process, const std::vector<std::stri
   builder.setSharedBytes(memory.sharedBytes);
 }
 
+// The file that was loaded last at a node; empty if none was.
+std::string lastFile(const LoadTrie::Node& node) {
+  const LoadTrie::Node* at = &node;
+  while (at->parent != nullptr && at->operation.file.empty()) at = at->parent;
+  return at->operation.file;
+}
+
+struct Unshared {
+  const ZygoteTree* tree;
+  std::string file;
+  std::string why;
+};
+
+// What sessions load themselves, or symbols that they link.
+std::vector<Unshared> listUnshared(const std::map<std::string, std::shared_ptr<ZygoteTree>>& trees) {
+  std::vector<Unshared> list;
+  for (const auto& [key, tree] : trees) {
+    for (const auto& entry : tree->grower().unshared().all()) {
+      list.push_back({tree.get(), entry.operation.file, entry.why});
+    }
+    tree->trie().forEach([&, tree = tree.get()](const LoadTrie::Node& node) {
+      std::string file = lastFile(node);
+      if (!node.whyUnresolved.empty()) list.push_back({tree, file, node.whyUnresolved});
+      if (node.unsharedSymbols.empty()) return;
+      list.push_back({tree, file, "linking " + *node.unsharedSymbols.begin() + ": " + node.whyUnsharedSymbols});
+    });
+  }
+  return list;
+}
+
 }  // namespace
 
 void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& memory) const {
@@ -85,6 +115,15 @@ void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& mem
     describe(*tree, id, tree->grower().filesLoaded(), memoryOf(id), builder);
     builder.setLastUsed(now);
     builder.setGrowing(true);
+  }
+
+  std::vector<Unshared> left = listUnshared(trees_);
+  auto unshared = status.initUnshared(static_cast<uint32_t>(left.size()));
+  for (uint32_t i = 0; i < unshared.size(); ++i) {
+    unshared[i].setFile(toData(left[i].file));
+    unshared[i].setGhcVersion(left[i].tree->interpreter().ghcVersion);
+    unshared[i].setWay(left[i].tree->interpreter().way);
+    unshared[i].setWhy(left[i].why);
   }
 
   auto sessions = status.initSessions(static_cast<uint32_t>(sessions_.size()));

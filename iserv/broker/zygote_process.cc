@@ -9,6 +9,8 @@
 
 #include <cstring>
 
+#include "protocol/contain.h"
+
 namespace splicehost::broker {
 
 namespace {
@@ -71,13 +73,9 @@ DoneOperation readDone(const Operation& operation, schema::LoadedFile::Reader fi
     std::memcpy(content.bytes.data(), digest.begin(), digest.size());
     done.digest = content;
   }
-  for (auto dependency : file.getDependencies()) {
-    done.dependencies.push_back({toString(dependency.getPath()), readStamp(dependency.getStamp())});
-  }
+  done.conditions = readConditions(file.getConditions());
   done.bound = file.getBound();
-  for (auto folder : file.getSearched()) {
-    done.searched.push_back({toString(folder.getPath()), readStamp(folder.getStamp())});
-  }
+  done.effect = toString(file.getEffect());
   return done;
 }
 
@@ -110,7 +108,7 @@ Result<std::unique_ptr<ZygoteProcess>> ZygoteProcess::fork(schema::ForkPurpose p
   if (!ends) return ends.error();
   capnp::MallocMessageBuilder message;
   message.initRoot<schema::ToZygote>().setFork(purpose);
-  auto forked = [this](schema::FromZygote::Reader answer) {
+  auto forked = [this](schema::FromZygote::Reader answer, auto&) {
     // If it could not fork, the new socket is closed, which the fork's object will see.
     auto child = static_cast<pid_t>(answer.getForked());
     if (child > 0) processes_.started(child, id_);
@@ -123,20 +121,25 @@ Result<std::unique_ptr<ZygoteProcess>> ZygoteProcess::fork(schema::ForkPurpose p
 void ZygoteProcess::load(const Operation& operation, std::function<void(Result<DoneOperation>)> done) {
   capnp::MallocMessageBuilder message;
   writeOperation(operation, message.initRoot<schema::ToZygote>().initLoad());
-  auto loaded = [operation, done = std::move(done)](schema::FromZygote::Reader answer) {
+  auto loaded = [operation, done = std::move(done)](schema::FromZygote::Reader answer, auto& fds) {
     auto result = answer.getLoaded();
     if (result.isFailed()) return done(Error{result.getFailed().cStr()});
-    done(readDone(operation, result.getDone()));
+    DoneOperation operationDone = readDone(operation, result.getDone());
+    if (!fds.empty()) {
+      operationDone.mapped = std::make_shared<const linker::OpenFile>(fds.front().release(), operation.file);
+    }
+    done(std::move(operationDone));
   };
   give(message, {schema::FromZygote::LOADED, std::move(loaded)});
 }
 
-void ZygoteProcess::lookUp(std::span<const std::string> symbols, std::function<void(uint32_t)> done) {
+void ZygoteProcess::lookUp(std::span<const std::string> symbols, std::function<void(LookedUp)> done) {
   capnp::MallocMessageBuilder message;
   auto list = message.initRoot<schema::ToZygote>().initLookUp(static_cast<uint32_t>(symbols.size()));
   for (uint32_t i = 0; i < list.size(); ++i) list.set(i, symbols[i]);
-  auto lookedUp = [done = std::move(done)](schema::FromZygote::Reader answer) {
-    done(answer.getLookedUp());
+  auto lookedUp = [done = std::move(done)](schema::FromZygote::Reader answer, auto&) {
+    auto effect = answer.getEffect();
+    done({answer.getLookedUp(), toString(effect.getWhat()), effect.getFirst(), effect.getCount()});
   };
   give(message, {schema::FromZygote::LOOKED_UP, std::move(lookedUp)});
 }
@@ -156,34 +159,46 @@ void ZygoteProcess::give(capnp::MessageBuilder& order, Order expected, std::span
 void ZygoteProcess::receive() {
   auto packet = socket_.receive<schema::FromZygote>();
   if (!packet) return end(packet.error().message);
-  if (*packet) return handle((*packet)->root<schema::FromZygote>());
-  if (!socket_.wouldBlock()) end("it hung up");
+  if (!*packet) {
+    if (!socket_.wouldBlock()) end("it hung up");
+    return;
+  }
+  std::weak_ptr<void> alive = alive_;
+  Status handled = contain([&] { return handle((*packet)->root<schema::FromZygote>(), (*packet)->fds); });
+  if (!handled && !alive.expired()) end(handled.error().message);
 }
 
-void ZygoteProcess::handle(schema::FromZygote::Reader message) {
+// Fails if the process does not keep to the protocol.
+Status ZygoteProcess::handle(schema::FromZygote::Reader message, std::vector<kj::AutoCloseFd>& fds) {
   switch (message.which()) {
-    case schema::FromZygote::READY: {
-      if (isReady_) return end("it is ready twice");
-      isReady_ = true;
-      id_ = static_cast<pid_t>(message.getReady());
-      auto ready = std::move(ready_);
-      if (ready) ready();
-      return;
-    }
+    case schema::FromZygote::READY:
+      return ready(message.getReady());
+    case schema::FromZygote::STARTED:
+      if (started_) started_(readConditions(message.getStarted().getConditions()));
+      return ready(message.getStarted().getProcessId());
     case schema::FromZygote::CHILD_ENDED: {
       auto ended = message.getChildEnded();
       processes_.ended(static_cast<pid_t>(ended.getProcessId()),
                        {ended.getEnded().getStatus(), ended.getEnded().getSignal()});
-      return;
+      return Done{};
     }
     default: {
-      if (orders_.empty() || orders_.front().answer != message.which()) return end("it answers nonsense");
+      if (orders_.empty() || orders_.front().answer != message.which()) return Error{"it answers nonsense"};
       Order order = std::move(orders_.front());
       orders_.pop_front();
-      order.done(message);
-      return;
+      order.done(message, fds);
+      return Done{};
     }
   }
+}
+
+Status ZygoteProcess::ready(uint32_t id) {
+  if (isReady_) return Error{"it is ready twice"};
+  isReady_ = true;
+  id_ = static_cast<pid_t>(id);
+  auto ready = std::move(ready_);
+  if (ready) ready();
+  return Done{};
 }
 
 void ZygoteProcess::end(const std::string& why) {

@@ -25,28 +25,14 @@ constexpr uint64_t kPatienceMs = 10'000;
 constexpr uint64_t kRetirementMs = 5'000;
 // Symbols that are remembered for one node.
 constexpr size_t kMostSymbols = 20'000;
+// Of these, how many may be found to be not for sharing until the node's are left to sessions altogether.
+constexpr size_t kMostUnsharedSymbols = 256;
+// How long linking ahead may take.
+constexpr uint64_t kLinkingMs = 20'000;
 
 bool isBelow(const LoadTrie::Node* node, const LoadTrie::Node* ancestor) {
   while (node != nullptr && node != ancestor) node = node->parent;
   return node != nullptr;
-}
-
-// The first operation whose file is not what it was when the zygote mapped it. A file that was replaced by
-// another one does no harm: the mapping is of the old one. One that was written to has changed in memory,
-// even if it has the same content again.
-std::optional<uint32_t> firstChanged(const Zygote& zygote) {
-  for (const Mapping& mapping : zygote.mappings) {
-    if (mapping.kind == Mapping::Kind::kFolder) {
-      if (linker::folderStampOf(mapping.path) != mapping.stamp) return mapping.depth;
-      continue;
-    }
-    Result<FileStamp> now = linker::stampOf(mapping.path);
-    if (now && *now == mapping.stamp) continue;
-    bool same = now && now->device == mapping.stamp.device && now->inode == mapping.stamp.inode;
-    // What a name stands for is the client's to know, but not for files that only the loader knows.
-    if (same || mapping.kind == Mapping::Kind::kDependency) return mapping.depth;
-  }
-  return std::nullopt;
 }
 
 Zygote::Forks::iterator find(Zygote::Forks& forks, const ZygoteProcess* process) {
@@ -72,6 +58,7 @@ Status ZygoteTree::start() {
     return process.error();
   }
   Zygote& root = plant(trie_.root(), std::move(*process), {});
+  root.process->whenStarted([&root](const LoadConditions& conditions) { root.conditions.add(0, conditions); });
   parts_.log("zygote " + std::to_string(root.process->id()) + " started for " + name_);
   refill(root);
   return Done{};
@@ -132,10 +119,10 @@ void ZygoteTree::serve(SessionOrder order) {
 // The zygote of which the client has had a fork before, if it is to have another one.
 Zygote* ZygoteTree::zygoteLike(const SessionOrder& order) {
   auto process = static_cast<pid_t>(order.packet.root<schema::ToBroker>().getAttach().getLike());
-  auto isIt = [&](const Zygote& zygote) {
+  auto isIt = [&](Zygote& zygote) {
     size_t depth = zygote.node->depth;
     return process != 0 && zygote.process->id() == process && depth < order.nodes.size() &&
-           order.nodes[depth] == zygote.node->id && !firstChanged(zygote);
+           order.nodes[depth] == zygote.node->id && !zygote.conditions.firstChange();
   };
   for (const auto& [id, zygote] : zygotes_) {
     if (isIt(*zygote)) return zygote.get();
@@ -152,22 +139,21 @@ Zygote* ZygoteTree::nearestIntact(const SessionOrder& order, std::vector<Session
   for (size_t depth = order.nodes.size(); depth-- > 0;) {
     Zygote* zygote = zygoteAt(order.nodes[depth]);
     if (zygote == nullptr) continue;
-    auto changed = firstChanged(*zygote);
+    auto changed = zygote->conditions.firstChange();
     if (!changed) return zygote;
-    dropFrom(*trie_.find(order.nodes[*changed]), displaced);
+    dropFrom(*trie_.find(order.nodes[changed->depth]), changed->path + " has changed", displaced);
   }
   return nullptr;
 }
 
-// Forgets a node and all below, since its file has changed.
-void ZygoteTree::dropFrom(LoadTrie::Node& node, std::vector<SessionOrder>& displaced) {
+// Forgets a node and all below, since what it depends on has changed.
+void ZygoteTree::dropFrom(LoadTrie::Node& node, const std::string& why, std::vector<SessionOrder>& displaced) {
   std::vector<NodeId> doomed;
   for (const auto& [id, zygote] : zygotes_) {
     if (isBelow(zygote->node, &node)) doomed.push_back(id);
   }
   for (NodeId id : doomed) {
-    std::ranges::move(remove(*zygoteAt(id), node.operation.file + " or what it needs has changed"),
-                      std::back_inserter(displaced));
+    std::ranges::move(remove(*zygoteAt(id), why), std::back_inserter(displaced));
   }
   trie_.drop(node);
 }
@@ -282,12 +268,14 @@ bool ZygoteTree::isInner(const Zygote& zygote) const {
 }
 
 Zygote& ZygoteTree::plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process,
-                          std::vector<Mapping> mappings) {
+                          Conditions conditions) {
   auto owned = std::make_unique<Zygote>();
   owned->node = &node;
-  owned->mappings = std::move(mappings);
+  owned->conditions = std::move(conditions);
   Zygote& zygote = place(std::move(owned), std::move(process));
-  linkAhead(zygote, std::vector(node.symbols.begin(), node.symbols.end()));
+  std::vector<std::string> symbols;
+  std::ranges::set_difference(node.symbols, node.unsharedSymbols, std::back_inserter(symbols));
+  linkAhead(zygote, symbols);
   return zygote;
 }
 
@@ -310,6 +298,10 @@ void ZygoteTree::lookUp(Zygote& zygote, std::span<const std::string> symbols) {
   for (const std::string& symbol : symbols) {
     if (known.size() < kMostSymbols && known.insert(symbol).second) fresh.push_back(symbol);
   }
+  if (std::set<std::string>& left = zygote.node->unsharedSymbols; left.size() > kMostUnsharedSymbols) {
+    left.insert(fresh.begin(), fresh.end());
+    fresh.clear();
+  }
   linkAhead(zygote, fresh);
   // Who reported this will soon be followed by others.
   zygote.refill = Timer(parts_.loop, kRefillMs, [this, &zygote] { refill(zygote); });
@@ -322,26 +314,61 @@ void ZygoteTree::linkAhead(Zygote& zygote, std::span<const std::string> symbols)
   if (!fork) return parts_.log("no symbols can be linked ahead: " + fork.error().message);
   ++activity_;
   zygote.successor = std::move(*fork);
+  zygote.successorSince = uv_now(&parts_.loop);
+  zygote.linking.clear();
   zygote.successor->whenGone([this, &zygote](const std::string& why) {
+    auto symbols = std::exchange(zygote.linking, {});
+    // Somebody may have killed it.
+    if (!symbols.empty() && std::exchange(zygote.linkingFailed, true)) return leaveToSessions(zygote, symbols, why);
     parts_.log("symbols are not linked ahead in " + describe(zygote) + ": " + why);
     zygote.successor.reset();
+    if (!symbols.empty()) linkAhead(zygote, symbols);
     refill(zygote);
   });
   zygote.successor->whenReady([this, &zygote] {
-    zygote.successor->lookUp(std::exchange(zygote.symbols, {}), [this, &zygote](uint32_t found) {
-      if (found > 0) return succeed(zygote);
-      zygote.successor.reset();
-      linkAhead(zygote, {});
-      refill(zygote);
-    });
+    zygote.linking = std::exchange(zygote.symbols, {});
+    zygote.successor->lookUp(zygote.linking, [this, &zygote](LookedUp result) { linked(zygote, result); });
   });
+}
+
+void ZygoteTree::linked(Zygote& zygote, const LookedUp& result) {
+  std::vector<std::string> symbols = std::exchange(zygote.linking, {});
+  zygote.linkingFailed = false;
+  if (!result.effect.empty()) {
+    size_t first = std::min(result.first, symbols.size());
+    size_t count = std::min(result.count, symbols.size() - first);
+    std::vector<std::string> rest(symbols.begin(), symbols.begin() + static_cast<ptrdiff_t>(first));
+    rest.insert(rest.end(), symbols.begin() + static_cast<ptrdiff_t>(first + count), symbols.end());
+    std::ranges::move(rest, std::back_inserter(zygote.symbols));
+    return leaveToSessions(zygote, std::span(symbols).subspan(first, count), result.effect);
+  }
+  if (result.found > 0) return succeed(zygote);
+  zygote.successor.reset();
+  linkAhead(zygote, {});
+  refill(zygote);
+}
+
+// The successor is of no use, because of some of these symbols.
+void ZygoteTree::leaveToSessions(Zygote& zygote, std::span<const std::string> symbols, const std::string& why) {
+  zygote.successor.reset();
+  LoadTrie::Node& node = *zygote.node;
+  node.whyUnsharedSymbols = why;
+  node.unsharedSymbols.insert(symbols.begin(), symbols.end());
+  // Each costs a fork to find.
+  if (node.unsharedSymbols.size() > kMostUnsharedSymbols) {
+    node.unsharedSymbols.insert(zygote.symbols.begin(), zygote.symbols.end());
+    zygote.symbols.clear();
+  }
+  parts_.log("symbols are not linked ahead in " + describe(zygote) + ": " + why);
+  linkAhead(zygote, {});
+  refill(zygote);
 }
 
 // See Note [Zygotes do not change].
 void ZygoteTree::succeed(Zygote& old) {
   auto owned = std::make_unique<Zygote>();
   owned->node = old.node;
-  owned->mappings = old.mappings;
+  owned->conditions = old.conditions;
   owned->sessions = old.sessions;
   owned->symbols = std::move(old.symbols);
   old.refill = Timer();
@@ -398,6 +425,10 @@ void ZygoteTree::tick(const std::set<pid_t>& inUse) {
     if (zygote->isBusy() || inUse.contains(zygote->process->id())) zygote->lastUsed = now;
     return zygote->lastUsed + kRetirementMs < now;
   });
+  for (const auto& [id, zygote] : zygotes_) {
+    bool isOverdue = zygote->successor && zygote->successorSince + kLinkingMs < now;
+    if (isOverdue) leaveToSessions(*zygote, std::exchange(zygote->linking, {}), "it takes too long");
+  }
   auto isStuck = [&](const Zygote& zygote) {
     return !zygote.waiting.empty() && zygote.waiting.front().since + kPatienceMs < now;
   };

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "iserv/broker/conditions.h"
 #include "iserv/broker/digests.h"
 #include "iserv/broker/event_loop.h"
 #include "iserv/broker/load_trie.h"
@@ -47,19 +48,6 @@ struct SessionOrder {
   uint64_t since = 0;              // when it began to wait
 };
 
-// What a zygote's memory depends on: a file that it has mapped, or a folder.
-struct Mapping {
-  enum class Kind {
-    kFile,        // an operation's own
-    kDependency,  // a shared object that the operation's needs
-    kFolder,      // where the loader has searched for it
-  };
-  std::string path;
-  FileStamp stamp;
-  uint32_t depth;  // of the operation that brought it
-  Kind kind;
-};
-
 // Note [Zygotes do not change]. All forks of a zygote are the same, down to the addresses of what they link:
 // a session that was killed can be repeated by another one (iserv/dialogue.h). So symbols are not linked in a
 // zygote that may have sessions, but in a fork of it, its successor, which takes its place then. The zygote
@@ -70,8 +58,11 @@ struct Zygote {
   LoadTrie::Node* node = nullptr;
   std::unique_ptr<ZygoteProcess> process;
   std::unique_ptr<ZygoteProcess> successor;  // while it links symbols
+  uint64_t successorSince = 0;               // in the loop's time
+  std::vector<std::string> linking;          // what it was told to link
+  bool linkingFailed = false;                // it ended, and what it was told is tried once more
   std::vector<std::string> symbols;          // for the one after it
-  std::vector<Mapping> mappings;
+  Conditions conditions;
   std::deque<SessionOrder> waiting;
   Forks starting;  // to become sessions
   Forks spares;
@@ -114,6 +105,7 @@ class ZygoteTree {
 
   const Interpreter& interpreter() const { return interpreter_; }
   LoadTrie& trie() { return trie_; }
+  const LoadTrie& trie() const { return trie_; }
   // In the order of their nodes' ids: the root first.
   const std::map<NodeId, std::unique_ptr<Zygote>>& zygotes() const { return zygotes_; }
   const Grower& grower() const { return *grower_; }
@@ -140,7 +132,7 @@ class ZygoteTree {
   Zygote* zygoteAt(NodeId node);
   // A process that has done the operations up to this node, which has no zygote, is its zygote from now on.
   Zygote& plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process,
-                std::vector<Mapping> mappings);
+                Conditions conditions);
   // Symbols that sessions looked up where this zygote is.
   void lookUp(Zygote& zygote, std::span<const std::string> symbols);
 
@@ -156,10 +148,12 @@ class ZygoteTree {
   void forkReady(Zygote& zygote, const ZygoteProcess* fork);
   void forkGone(Zygote& zygote, const ZygoteProcess* fork, const std::string& why);
   void linkAhead(Zygote& zygote, std::span<const std::string> symbols);
+  void linked(Zygote& zygote, const LookedUp& result);
+  void leaveToSessions(Zygote& zygote, std::span<const std::string> symbols, const std::string& why);
   void succeed(Zygote& zygote);
   bool isRetired(const Zygote& zygote) const;
   Zygote& place(std::unique_ptr<Zygote> zygote, std::unique_ptr<ZygoteProcess> process);
-  void dropFrom(LoadTrie::Node& node, std::vector<SessionOrder>& displaced);
+  void dropFrom(LoadTrie::Node& node, const std::string& why, std::vector<SessionOrder>& displaced);
   std::deque<SessionOrder> remove(Zygote& zygote, const std::string& why);
   std::string describe(const Zygote& zygote) const;
 

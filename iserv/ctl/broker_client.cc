@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 
 #include "iserv/runtime_folder.h"
 
@@ -44,6 +45,18 @@ Result<BrokerPlace> BrokerPlace::own() {
   Result<Installation> installation = Installation::own();
   if (!installation) return installation.error();
   return of(*installation);
+}
+
+Result<std::vector<BrokerPlace>> BrokerPlace::all() {
+  Result<BrokerPlace> ours = own();
+  if (!ours) return ours.error();
+  std::vector<BrokerPlace> places = {*ours};
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(ours->socket).parent_path(), error)) {
+    std::string socket = entry.path();
+    if (socket.ends_with(".socket") && socket != ours->socket) places.push_back({socket, socket + ".log"});
+  }
+  return places;
 }
 
 Result<std::optional<BrokerClient>> BrokerClient::connect(const std::string& socket,
@@ -100,6 +113,18 @@ Result<BrokerStatus> BrokerClient::status() {
   return BrokerStatus(kj::mv(**answer));
 }
 
+bool BrokerClient::runs(const std::filesystem::path& program) const {
+  std::error_code error;
+  std::filesystem::path process = "/proc/" + std::to_string(processId_), own = "/proc/self";
+  if (std::filesystem::read_symlink(process / "exe", error) != program) return false;
+  for (const char* kind : {"ns/mnt", "ns/pid", "ns/user", "ns/net", "ns/ipc", "ns/uts", "root"}) {
+    if (std::filesystem::read_symlink(process / kind, error) != std::filesystem::read_symlink(own / kind, error)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 Status BrokerClient::stop() {
   // Names the process even when its id is in use again.
   kj::AutoCloseFd process(static_cast<int>(syscall(SYS_pidfd_open, processId_, 0)));
@@ -138,6 +163,24 @@ Error BrokerClient::slow(const std::string& what) const {
   std::string advice = processId_ == 0 ? "" : "; to end it: kill -9 " + process;
   return Error{who + " does not " + what + " within " + std::to_string(patience_.count()) + " ms" +
                advice};
+}
+
+Result<std::vector<BrokerClient>> runningBrokers() {
+  Result<std::vector<BrokerPlace>> places = BrokerPlace::all();
+  if (!places) return places.error();
+  std::vector<BrokerClient> running;
+  std::error_code error;
+  Result<Installation> installation = Installation::own();
+  if (!installation) return installation.error();
+  std::filesystem::path program = std::filesystem::canonical(installation->broker(), error);
+  for (const BrokerPlace& place : *places) {
+    bool isOwn = &place == &places->front();
+    Result<std::optional<BrokerClient>> client = BrokerClient::connect(place.socket);
+    if (!client && isOwn) return client.error();
+    if (!client || !*client) continue;
+    if (isOwn || (*client)->runs(program)) running.push_back(kj::mv(**client));
+  }
+  return running;
 }
 
 Result<std::optional<BrokerStatus>> brokerStatus() {

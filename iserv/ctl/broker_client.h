@@ -2,8 +2,10 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "iserv/ctl/installation.h"
 #include "protocol/broker.capnp.h"
@@ -20,6 +22,9 @@ struct BrokerPlace {
   static Result<BrokerPlace> of(const Installation& installation);
   // Of the installation that this program belongs to.
   static Result<BrokerPlace> own();
+  // The same, and then those of this installation's brokers that other terminals have, or processes that are
+  // confined otherwise (iserv/process_identity.h).
+  static Result<std::vector<BrokerPlace>> all();
 };
 
 // A broker's status, as long as this lives.
@@ -45,6 +50,9 @@ class BrokerClient {
 
   Result<BrokerStatus> status();
 
+  // Whether it runs this program, in the namespaces in which this process is.
+  bool runs(const std::filesystem::path& program) const;
+
   // Tells it to end, and returns when its process is gone.
   Status stop();
 
@@ -61,6 +69,9 @@ class BrokerClient {
   std::chrono::milliseconds patience_;
   int32_t processId_ = 0;
 };
+
+// Those of BrokerPlace::all() that run. One that is another installation's or container's, or is ending, is left out.
+Result<std::vector<BrokerClient>> runningBrokers();
 
 // The status of the broker of this program's installation. Nothing if none runs.
 Result<std::optional<BrokerStatus>> brokerStatus();

@@ -53,11 +53,25 @@ Result<std::string> noBroker() {
   return std::string("No broker runs. The next ghc that needs one starts it.\n");
 }
 
+// Of all of the user's brokers, that of this terminal first.
 Result<std::string> report(bool json) {
-  Result<std::optional<BrokerStatus>> status = brokerStatus();
-  if (!status) return status.error();
-  if (!*status) return json ? noBrokerAsJson() : noBroker();
-  return json ? asJson(***status, stateOf) : asTable(***status, now(), stateOf);
+  Result<std::vector<BrokerClient>> brokers = runningBrokers();
+  if (!brokers) return brokers.error();
+  if (brokers->empty()) return json ? noBrokerAsJson() + "\n" : noBroker();
+  std::vector<BrokerStatus> statuses;
+  for (BrokerClient& broker : *brokers) {
+    Result<BrokerStatus> status = broker.status();
+    if (!status) return status.error();
+    statuses.push_back(kj::mv(*status));
+  }
+  std::vector<std::string> others;
+  for (size_t i = 1; i < statuses.size(); ++i) {
+    others.push_back(json ? asJson(*statuses[i], stateOf) : "\n" + asTable(*statuses[i], now(), stateOf));
+  }
+  if (json) return asJson(*statuses[0], stateOf, others) + "\n";
+  std::string tables = asTable(*statuses[0], now(), stateOf);
+  for (const std::string& table : others) tables += table;
+  return tables;
 }
 
 int runStatus(bool json, bool watch) {

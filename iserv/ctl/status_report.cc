@@ -88,6 +88,22 @@ std::string asJson(Zygote zygote) {
                      {"growing", jsonBool(zygote.getGrowing())}});
 }
 
+std::string unsharedTable(schema::BrokerStatus::Reader status) {
+  Table table({{"not shared"}, {"GHC"}, {"way"}, {"why"}});
+  for (auto unshared : status.getUnshared()) {
+    table.add({libraryName(view(unshared.getFile())), text(unshared.getGhcVersion()),
+               std::string(wayName(unshared.getWay())), text(unshared.getWhy())});
+  }
+  return table.text();
+}
+
+std::string asJson(schema::BrokerStatus::Unshared::Reader unshared) {
+  return jsonObject({{"file", jsonString(view(unshared.getFile()))},
+                     {"ghcVersion", jsonString(text(unshared.getGhcVersion()))},
+                     {"way", jsonString(wayName(unshared.getWay()))},
+                     {"why", jsonString(text(unshared.getWhy()))}});
+}
+
 std::string asJson(Session session, const ProcessState& stateOf) {
   return jsonObject({{"processId", std::to_string(session.getProcessId())},
                      {"clientProcessId", std::to_string(session.getClientProcessId())},
@@ -108,13 +124,16 @@ std::string asTable(schema::BrokerStatus::Reader status, int64_t now, const Proc
             " of memory, of " + megabytes(status.getMemoryLimit()) + " at most\n";
   if (zygotes.size() > 0) report += "\n" + zygoteTable(status, now);
   if (status.getSessions().size() > 0) report += "\n" + sessionTable(status, now, stateOf);
+  if (status.getUnshared().size() > 0) report += "\n" + unsharedTable(status);
   return report;
 }
 
-std::string asJson(schema::BrokerStatus::Reader status, const ProcessState& stateOf) {
-  std::vector<std::string> zygotes, sessions;
+std::string asJson(schema::BrokerStatus::Reader status, const ProcessState& stateOf,
+                   const std::vector<std::string>& others) {
+  std::vector<std::string> zygotes, sessions, unshared;
   for (Zygote zygote : status.getZygotes()) zygotes.push_back(asJson(zygote));
   for (Session session : status.getSessions()) sessions.push_back(asJson(session, stateOf));
+  for (auto entry : status.getUnshared()) unshared.push_back(asJson(entry));
   return jsonObject({{"running", jsonBool(true)},
                      {"processId", std::to_string(status.getProcessId())},
                      {"started", std::to_string(status.getStarted())},
@@ -125,11 +144,12 @@ std::string asJson(schema::BrokerStatus::Reader status, const ProcessState& stat
                      {"memoryUsed", std::to_string(status.getMemoryUsed())},
                      {"memoryLimit", std::to_string(status.getMemoryLimit())},
                      {"zygotes", jsonArray(zygotes)},
-                     {"sessions", jsonArray(sessions)}}) +
-         "\n";
+                     {"sessions", jsonArray(sessions)},
+                     {"unshared", jsonArray(unshared)},
+                     {"others", jsonArray(others)}});
 }
 
-std::string noBrokerAsJson() { return jsonObject({{"running", jsonBool(false)}}) + "\n"; }
+std::string noBrokerAsJson() { return jsonObject({{"running", jsonBool(false)}}); }
 
 std::string zygotesInShort(schema::BrokerStatus::Reader status) {
   std::vector<Zygote> zygotes;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "protocol/broker.capnp.h"
 
@@ -15,8 +16,9 @@ using ProcessState = std::function<std::string(uint32_t)>;
 // For a person, in about 100 columns. `now` is nanoseconds since 1970. Ends with a newline.
 std::string asTable(schema::BrokerStatus::Reader status, int64_t now, const ProcessState& stateOf);
 
-// For a program: one JSON object, and a newline. docs/iservctl.md describes it.
-std::string asJson(schema::BrokerStatus::Reader status, const ProcessState& stateOf);
+// For a program: one JSON object, with those of other brokers in it. docs/iservctl.md describes it.
+std::string asJson(schema::BrokerStatus::Reader status, const ProcessState& stateOf,
+                   const std::vector<std::string>& others = {});
 std::string noBrokerAsJson();
 
 // How many zygotes there are, and what those used last have loaded, in one line, with a newline.

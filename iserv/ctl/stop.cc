@@ -9,27 +9,27 @@ namespace splicehost::ctl {
 
 namespace {
 
-// Whether there was one.
-Result<bool> stopBroker() {
-  Result<BrokerPlace> place = BrokerPlace::own();
-  if (!place) return place.error();
-  Result<std::optional<BrokerClient>> client = BrokerClient::connect(place->socket);
-  if (!client) return client.error();
-  if (!*client) return false;
-  Status stopped = (*client)->stop();
-  if (!stopped) return stopped.error();
-  return true;
+// How many there were.
+Result<size_t> stopBrokers() {
+  Result<std::vector<BrokerClient>> brokers = runningBrokers();
+  if (!brokers) return brokers.error();
+  for (BrokerClient& broker : *brokers) {
+    if (Status stopped = broker.stop(); !stopped) return stopped.error();
+  }
+  return brokers->size();
 }
 
 }  // namespace
 
 void addStop(CLI::App& app, int& status) {
   CLI::App* command =
-      app.add_subcommand("stop", "End the broker and its zygotes; sessions that run go on");
+      app.add_subcommand("stop", "End the user's brokers and their zygotes; sessions that run go on");
   command->callback([&status] {
-    Result<bool> stopped = stopBroker();
-    if (stopped) {
-      std::puts(*stopped ? "The broker has ended." : "No broker runs; there is nothing to stop.");
+    Result<size_t> stopped = stopBrokers();
+    if (stopped && *stopped > 1) {
+      std::printf("%zu brokers have ended.\n", *stopped);
+    } else if (stopped) {
+      std::puts(*stopped == 1 ? "The broker has ended." : "No broker runs; there is nothing to stop.");
     } else {
       std::fprintf(stderr, "iservctl: %s\n", stopped.error().message.c_str());
     }

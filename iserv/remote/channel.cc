@@ -1,9 +1,11 @@
 #include "iserv/remote/channel.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <zstd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "protocol/ghc_messages.h"
@@ -24,6 +26,10 @@ constexpr int kWindowLogs[] = {16, 23};
 // The dialogue is short, and its tables small: to prepare larger ones takes longer than they would save.
 constexpr int kLevels[] = {1, 3};
 constexpr int kDialogueHashLog = 13;
+// With which the first frame's piece begins, since it is the first of a zstd stream (RFC 8878, 3.1.1).
+constexpr std::array kMagic = {std::byte(0x28), std::byte(0xb5), std::byte(0x2f), std::byte(0xfd)};
+// Of a greeting, what is shown at a time though there is no end of a line.
+constexpr size_t kMaxLine = 4096;
 constexpr uint32_t kContentBit = uint32_t{1} << 31;
 
 using Clock = std::chrono::steady_clock;
@@ -40,9 +46,10 @@ void writeNumber(std::byte* bytes, uint32_t value) {
 
 }  // namespace
 
-Channel::Channel(std::unique_ptr<Stream> stream, Milliseconds patience)
+Channel::Channel(std::unique_ptr<Stream> stream, Milliseconds patience, Attention* attention)
     : stream_(std::move(stream)),
       patience_(patience),
+      attention_(attention),
       packers_{Packer(nullptr, ZSTD_freeCCtx), Packer(nullptr, ZSTD_freeCCtx)},
       unpackers_{Unpacker(nullptr, ZSTD_freeDCtx), Unpacker(nullptr, ZSTD_freeDCtx)},
       buffer_(std::make_unique_for_overwrite<std::byte[]>(kReadSize)),
@@ -89,7 +96,8 @@ Status Channel::flush() {
     pollfd fds[] = {{stream_->writeFd(), POLLOUT, 0}, {stream_->readFd(), POLLIN, 0}};
     // Both directions may be one socket, and both pipes are to be looked at, too.
     if (ended_) fds[1].fd = -1;
-    int ready = poll(fds, 2, static_cast<int>(patience_.count()));
+    int ready = poll(attention_, fds, static_cast<int>(patience_.count()));
+    if (ready < 0 && errno == ECANCELED) return Error{"nobody needs it"};
     if (ready == 0) {
       return Error{"the other side has taken nothing for " + std::to_string(patience_.count() / 1000) + " s"};
     }
@@ -138,8 +146,43 @@ bool Channel::buffered() const {
   return stream_->buffered() || (unread.size() >= kHeader && unread.size() - kHeader >= readNumber(unread.data()));
 }
 
+// True when the first frame is next.
+bool Channel::skipGreeting() {
+  auto unread = std::span(incoming_).subspan(begin_);
+  auto first = unread.begin() + static_cast<ptrdiff_t>(std::min(kHeader, unread.size()));
+  auto magic = std::search(first, unread.end(), kMagic.begin(), kMagic.end());
+  if (magic != unread.end()) {
+    showGreeting(static_cast<size_t>(magic - unread.begin()) - kHeader);
+    showGreeting_ = nullptr;
+    return true;
+  }
+  // The end may be the begin of a frame.
+  size_t certain = unread.size() - std::min(unread.size(), kHeader + kMagic.size() - 1);
+  if (ended_) {
+    showGreeting(unread.size());
+  } else if (certain > 0) {
+    auto lines = std::find(unread.rbegin() + static_cast<ptrdiff_t>(unread.size() - certain), unread.rend(), std::byte('\n'));
+    showGreeting(certain > kMaxLine ? certain : static_cast<size_t>(unread.rend() - lines));
+  }
+  return false;
+}
+
+void Channel::showGreeting(size_t bytes) {
+  if (bytes == 0) return;
+  showGreeting_({reinterpret_cast<const char*>(incoming_.data()) + begin_, bytes});
+  begin_ += bytes;
+}
+
+void Channel::endGreeting() {
+  if (!showGreeting_) return;
+  // What cannot be sent to any more may have said why.
+  (void)takeIn().ok();
+  if (!skipGreeting()) showGreeting(incoming_.size() - begin_);
+}
+
 Result<bool> Channel::nextMessage(capnp::StructSchema root) {
   reader_.reset();
+  if (showGreeting_ && !skipGreeting()) return false;
   auto unread = std::span(incoming_).subspan(begin_);
   if (unread.size() < kHeader) {
     if (ended_ && !unread.empty()) return Error{"the other side hung up inside a message"};

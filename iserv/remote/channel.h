@@ -16,9 +16,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "iserv/remote/stream.h"
+#include "protocol/attention.h"
 #include "protocol/result.h"
 
 struct ZSTD_CCtx_s;
@@ -30,8 +32,8 @@ using Milliseconds = std::chrono::milliseconds;
 
 class Channel {
  public:
-  // How long a send may make no progress.
-  explicit Channel(std::unique_ptr<Stream> stream, Milliseconds patience);
+  // How long a send may make no progress. `attention`, if there is one, must outlive this: a send fails if it is cancelled.
+  Channel(std::unique_ptr<Stream> stream, Milliseconds patience, Attention* attention = nullptr);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -72,18 +74,27 @@ class Channel {
   void limit(uint64_t bytes) { limit_ = bytes; }
   static constexpr uint64_t kNoLimit = UINT64_MAX;
 
+  // What arrives first need not be a message: the shell that a command starts on the other machine may greet. That text
+  // goes to `show`, and the messages begin where the first frame does.
+  void expectGreeting(std::function<void(std::string_view)> show) { showGreeting_ = std::move(show); }
+  // There will be no message: shows what has arrived instead of one.
+  void endGreeting();
+
   // When something was last taken in, or sent.
   std::chrono::steady_clock::time_point lastHeard() const { return lastHeard_; }
   std::chrono::steady_clock::time_point lastSaid() const { return lastSaid_; }
 
  private:
   Result<bool> nextMessage(capnp::StructSchema root);
+  bool skipGreeting();
+  void showGreeting(size_t bytes);
   using Packer = std::unique_ptr<ZSTD_CCtx_s, size_t (*)(ZSTD_CCtx_s*)>;
   using Unpacker = std::unique_ptr<ZSTD_DCtx_s, size_t (*)(ZSTD_DCtx_s*)>;
   Status unpack(ZSTD_DCtx_s* unpacker, std::span<const std::byte> packed, size_t size);
 
   std::unique_ptr<Stream> stream_;
   Milliseconds patience_;
+  Attention* attention_;
   uint64_t limit_ = kNoLimit;
   Packer packers_[2];
   Unpacker unpackers_[2];  // by Kind; made when they are needed
@@ -93,6 +104,7 @@ class Channel {
   std::vector<std::byte> incoming_;
   size_t begin_ = 0;  // of what is unread of it
   bool ended_ = false;
+  std::function<void(std::string_view)> showGreeting_;  // until the first frame
   kj::Array<capnp::word> words_;
   std::unique_ptr<capnp::FlatArrayMessageReader> reader_;
   std::chrono::steady_clock::time_point lastHeard_;

@@ -3,11 +3,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include <cstring>
 #include <thread>
 
+#include "iserv/remote/lookup.h"
 #include "iserv/remote/tls.h"
 
 namespace splicehost::remote {
@@ -26,40 +26,74 @@ using std::chrono::milliseconds;
 
 // How long a command may take to end when it is told to, and how long to notice that its connection is closed.
 constexpr milliseconds kCommandPatience{2000};
+// Likewise if nobody needs it.
+constexpr milliseconds kCancelledPatience{250};
+// How often to look whether a listener has room for another connection.
+constexpr int kLookAgainMs = 20;
 
 Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
-Result<Connected> startCommand(const Destination& destination) {
-  int ends[2];
+// A command that does not look at its input would not see that its front end was killed. So a process between the two
+// waits for the end of either: `life` is readable when the front end is gone.
+[[noreturn]] void guard(pid_t command, int life) {
+  signal(SIGTERM, SIG_IGN);
+  kj::AutoCloseFd ended(static_cast<int>(syscall(SYS_pidfd_open, command, 0)));
+  pollfd fds[] = {{ended.get(), POLLIN, 0}, {life, POLLIN, 0}};
+  while (poll(fds, 2, -1) < 0 && errno == EINTR) continue;
+  auto patience = static_cast<int>(kCancelledPatience.count());
+  if (fds[0].revents == 0 && poll(fds, 1, patience) == 0) {
+    kill(0, SIGTERM);
+    if (poll(fds, 1, patience) == 0) kill(0, SIGKILL);
+  }
+  int status = 0;
+  waitpid(command, &status, 0);
+  if (WIFSIGNALED(status)) {
+    signal(WTERMSIG(status), SIG_DFL);
+    raise(WTERMSIG(status));
+  }
+  _exit(WEXITSTATUS(status));
+}
+
+Result<Connected> startCommand(const Destination& destination, Attention* attention) {
+  int ends[2], life[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return systemError("socketpair");
   kj::AutoCloseFd own(ends[0]), theirs(ends[1]);
+  if (pipe2(life, O_CLOEXEC) != 0) return systemError("pipe");
+  kj::AutoCloseFd gone(life[0]), alive(life[1]);
   pid_t pid = fork();
   if (pid < 0) return systemError("fork");
   if (pid == 0) {
     // ^C is for the splice, and the command is to pass that on.
     setpgid(0, 0);
+    if (attention != nullptr) attention->leave();
     dup2(theirs.get(), STDIN_FILENO);
     dup2(theirs.get(), STDOUT_FILENO);
     signal(SIGPIPE, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGQUIT, SIG_DFL);
-    execl("/bin/sh", "sh", "-c", destination.command.c_str(), nullptr);
-    _exit(127);
+    pid_t command = fork();
+    if (command == 0) {
+      execl("/bin/sh", "sh", "-c", destination.command.c_str(), nullptr);
+      _exit(127);
+    }
+    // The connection is the command's alone, and so are whatever else it has.
+    dup2(gone.get(), STDIN_FILENO);
+    close_range(STDIN_FILENO + 1, ~0u, 0);
+    guard(command, STDIN_FILENO);
   }
   setpgid(pid, pid);
   int fd = own.release();
-  return Connected{plainStream(fd, fd), std::make_unique<Command>(pid)};
+  return Connected{plainStream(fd, fd), std::make_unique<Command>(pid, kj::mv(alive), attention)};
 }
 
 // Connects a socket that is not blocking.
-Status finishConnecting(int fd, const sockaddr* address, socklen_t size, milliseconds patience) {
+Status finishConnecting(int fd, const sockaddr* address, socklen_t size, milliseconds patience, Attention* attention) {
   if (connect(fd, address, size) == 0) return Done{};
   if (errno != EINPROGRESS && errno != EAGAIN) return Error{std::strerror(errno)};
-  pollfd wait = {fd, POLLOUT, 0};
+  pollfd wait[] = {{fd, POLLOUT, 0}};
   int ready;
   do {
-    ready = poll(&wait, 1, static_cast<int>(patience.count()));
+    ready = poll(attention, wait, static_cast<int>(patience.count()));
   } while (ready < 0 && errno == EINTR);
+  if (ready < 0) return Error{std::strerror(errno)};
   if (ready == 0) {
     return Error{"it has not answered within " + std::to_string(patience.count() / 1000) + " s"};
   }
@@ -70,7 +104,7 @@ Status finishConnecting(int fd, const sockaddr* address, socklen_t size, millise
   return Done{};
 }
 
-Result<Connected> connectUnix(const Destination& destination, milliseconds patience) {
+Result<Connected> connectUnix(const Destination& destination, milliseconds patience, Attention* attention) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (destination.path.size() >= sizeof address.sun_path) return Error{"the path is too long for a socket"};
@@ -80,13 +114,13 @@ Result<Connected> connectUnix(const Destination& destination, milliseconds patie
   for (auto end = Clock::now() + patience;;) {
     if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) break;
     if (errno != EAGAIN || Clock::now() > end) return Error{std::strerror(errno)};
-    std::this_thread::sleep_for(milliseconds(20));
+    if (poll(attention, {}, kLookAgainMs) < 0 && errno == ECANCELED) return Error{std::strerror(errno)};
   }
   int number = fd.release();
   return Connected{plainStream(number, number), nullptr};
 }
 
-Result<Connected> connectTcp(const Destination& destination, milliseconds patience) {
+Result<Connected> connectTcp(const Destination& destination, milliseconds patience, Attention* attention) {
   bool loopback = isLoopback(destination.host);
   if (!loopback && destination.certificate.empty()) {
     return Error{"TCP to another machine needs TLS: name the certificate to check the target's against (certificate, "
@@ -95,30 +129,23 @@ Result<Connected> connectTcp(const Destination& destination, milliseconds patien
   if (destination.token.empty()) {
     return Error{"TCP needs the token that the target was given (token-file, ISERV_TOKEN_FILE)"};
   }
-  addrinfo hints = {}, *list = nullptr;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   // Names are looked up by libraries that a static program has to load; addresses need none.
   std::string host = destination.host == "localhost" ? "127.0.0.1" : destination.host;
-  int error = getaddrinfo(host.c_str(), destination.port.c_str(), &hints, &list);
-  if (error == EAI_NONAME) {
-    hints.ai_flags = AI_NUMERICSERV;
-    error = getaddrinfo(host.c_str(), destination.port.c_str(), &hints, &list);
-  }
-  if (error != 0) return Error{destination.host + ": " + gai_strerror(error)};
-  std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list, freeaddrinfo);
+  auto addresses = lookUp(host, destination.port, patience, attention);
+  if (!addresses) return addresses.error();
   Status connected = Error{"it has no address"};
-  for (addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-    kj::AutoCloseFd fd(socket(entry->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  for (const Address& entry : *addresses) {
+    kj::AutoCloseFd fd(socket(entry.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (fd.get() < 0) continue;
-    connected = finishConnecting(fd.get(), entry->ai_addr, entry->ai_addrlen, patience);
+    auto* address = reinterpret_cast<const sockaddr*>(&entry.address);
+    connected = finishConnecting(fd.get(), address, entry.size, patience, attention);
     if (!connected) continue;
     tuneTcp(fd.get());
     if (destination.certificate.empty()) {
       int number = fd.release();
       return Connected{plainStream(number, number), nullptr};
     }
-    auto stream = tlsToTarget(kj::mv(fd), destination.host, destination.certificate, patience);
+    auto stream = tlsToTarget(kj::mv(fd), destination.host, destination.certificate, patience, attention);
     if (!stream) return stream.error();
     return Connected{std::move(*stream), nullptr};
   }
@@ -160,25 +187,26 @@ Result<Destination> parseDestination(const std::string& text) {
   return destination;
 }
 
-Result<Connected> connectTo(const Destination& destination, milliseconds patience) {
+Result<Connected> connectTo(const Destination& destination, milliseconds patience, Attention* attention) {
   switch (destination.kind) {
     case Destination::Kind::kUnix:
-      return connectUnix(destination, patience);
+      return connectUnix(destination, patience, attention);
     case Destination::Kind::kTcp:
-      return connectTcp(destination, patience);
+      return connectTcp(destination, patience, attention);
     case Destination::Kind::kCommand:
       break;
   }
-  return startCommand(destination);
+  return startCommand(destination, attention);
 }
 
 Command::~Command() {
+  auto patience = attention_ != nullptr && attention_->cancelled() ? kCancelledPatience : kCommandPatience;
   // Its connection is closed, which ends it, unless something is wrong.
-  if (ended(kCommandPatience)) return;
+  if (ended(patience)) return;
   kill(-pid_, SIGTERM);
-  if (ended(kCommandPatience)) return;
+  if (ended(patience)) return;
   kill(-pid_, SIGKILL);
-  (void)ended(kCommandPatience);
+  (void)ended(patience);
 }
 
 std::optional<std::string> Command::ended(milliseconds patience) {

@@ -1,6 +1,7 @@
 // Getting a stream to a target.
 #pragma once
 
+#include <kj/io.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "iserv/remote/stream.h"
+#include "protocol/attention.h"
 #include "protocol/result.h"
 
 namespace splicehost::remote {
@@ -31,7 +33,9 @@ Result<Destination> parseDestination(const std::string& text);
 // A running command. When this object goes, so does the command, with all that is in its process group.
 class Command {
  public:
-  explicit Command(pid_t pid) : pid_(pid) {}
+  // `pid` leads its process group, which ends when `alive` is closed. `attention`, if there is one, must outlive this.
+  Command(pid_t pid, kj::AutoCloseFd alive, Attention* attention)
+      : pid_(pid), alive_(kj::mv(alive)), attention_(attention) {}
   Command(const Command&) = delete;
   Command& operator=(const Command&) = delete;
   ~Command();
@@ -40,6 +44,8 @@ class Command {
 
  private:
   pid_t pid_;
+  kj::AutoCloseFd alive_;
+  Attention* attention_;
   std::optional<int> status_;
 };
 
@@ -48,8 +54,10 @@ struct Connected {
   std::unique_ptr<Command> command;  // none if it is a socket
 };
 
-// Connects within this time. Fails with what does not answer.
-Result<Connected> connectTo(const Destination& destination, std::chrono::milliseconds patience);
+// Connects within this time. Fails with what does not answer, and if `attention` is cancelled, which must outlive the
+// result.
+Result<Connected> connectTo(const Destination& destination, std::chrono::milliseconds patience,
+                            Attention* attention = nullptr);
 
 // Whether a host is this machine by its name or address: localhost, 127.0.0.0/8 or ::1.
 bool isLoopback(const std::string& host);

@@ -84,12 +84,13 @@ std::optional<std::string> ContentStore::find(const linker::ContentDigest& diges
     if (!stamp) return std::nullopt;
   }
   if (auto known = digests_.find(*stamp); !known || *known != digest) {
-    Result<linker::ContentDigest> now = digests_.digestOf(path);
-    if (!now || *now != digest) {
+    Result<linker::FileContent> now = digests_.contentOf(path);
+    if (now && now->digest != digest) {
       std::error_code error;
       fs::remove_all(entry, error);
-      return std::nullopt;
     }
+    // That it could not be read may be since somebody else has linked it meanwhile, who needs it.
+    if (!now || now->digest != digest) return std::nullopt;
   }
   touch(entry);
   return path;
@@ -185,10 +186,9 @@ std::optional<std::string> ContentStore::findTree(const linker::ContentDigest& d
 }
 
 Result<std::string> ContentStore::beginTree(const linker::ContentDigest& digest) {
-  std::string path = folder_ + "/partial/tree-" + digest.hex() + "-" + std::to_string(getpid());
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (Status made = makeFolder(path); !made) return made.error();
+  // Containers that share a store have processes of the same id.
+  std::string path = folder_ + "/partial/tree-" + digest.hex() + "-XXXXXX";
+  if (mkdtemp(path.data()) == nullptr) return systemError(path);
   if (Status made = makeFolder(path + "/root"); !made) return made.error();
   return path + "/root";
 }

@@ -16,14 +16,16 @@ namespace splicehost::remote {
 namespace {
 
 // Changes with the format.
-constexpr uint64_t kMark = 0x3153454749444853;
+constexpr uint64_t kMark = 0x3253454749444853;
 // In the file. Some builds have thousands of libraries and files.
 constexpr size_t kMostRecords = 32768;
 
 // A record as it is in the file, which never leaves this machine.
 struct Record {
   uint64_t mark;
-  uint64_t device, inode, size;
+  std::array<char, 36> boot;  // which start of the kernel it was
+  uint32_t unused;
+  uint64_t mount, device, inode, size;
   int64_t modified, changed;
   std::array<uint8_t, 32> digest;
   uint64_t checksum;
@@ -35,6 +37,14 @@ uint64_t checksum(const Record& record) {
   auto* bytes = reinterpret_cast<const unsigned char*>(&record);
   for (size_t i = 0; i < offsetof(Record, checksum); ++i) value = (value ^ bytes[i]) * 0x100000001b3;
   return value;
+}
+
+// Another one after each start of the kernel; nothing if it is not known.
+std::array<char, 36> bootId() {
+  std::array<char, 36> id{};
+  kj::AutoCloseFd fd(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0 || read(fd.get(), id.data(), id.size()) != static_cast<ssize_t>(id.size())) id.fill('\0');
+  return id;
 }
 
 }  // namespace
@@ -80,10 +90,12 @@ DigestMemory::DigestMemory(std::string file) : file_(std::move(file)) {
   if (got < 0) return;
   records.resize(static_cast<size_t>(got) / sizeof(Record));
   known_.reserve(records.size() + 64);
+  const std::array<char, 36> boot = bootId();
   for (const Record& record : records) {
     if (record.mark != kMark) beginAnew_ = true;
-    if (record.mark != kMark || record.checksum != checksum(record)) continue;
-    known_.push_back({{record.device, record.inode, record.size, record.modified, record.changed}, {record.digest}});
+    if (record.mark != kMark || record.boot != boot || record.checksum != checksum(record)) continue;
+    known_.push_back({{record.device, record.inode, record.size, record.modified, record.changed, record.mount},
+                      {record.digest}});
   }
   saved_ = known_.size();
 }
@@ -95,24 +107,15 @@ std::optional<linker::ContentDigest> DigestMemory::find(const linker::FileStamp&
   return std::nullopt;
 }
 
-Result<linker::ContentDigest> DigestMemory::digestOf(const std::string& path, linker::FileStamp* stamp) {
-  constexpr int kAttempts = 3;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    // The order matters; linker/content_identity.h.
-    int64_t now = linker::systemClock();
-    Result<linker::FileStamp> before = linker::stampOf(path);
-    if (!before) return before.error();
-    if (stamp != nullptr) *stamp = *before;
-    if (auto known = find(*before)) return *known;
-    Result<linker::ContentDigest> digest = linker::digestFile(path);
-    if (!digest) return digest;
-    Result<linker::FileStamp> after = linker::stampOf(path);
-    if (!after) return after.error();
-    if (*before != *after) continue;
-    note(*before, *digest, now);
-    return digest;
-  }
-  return Error{path + ": the file kept changing while it was read"};
+Result<linker::FileContent> DigestMemory::contentOf(const std::string& path) {
+  Result<linker::FileStamp> stamp = linker::stampOf(path);
+  if (!stamp) return stamp.error();
+  if (auto known = find(*stamp)) return linker::FileContent{*known, *stamp, true};
+  Result<linker::OpenFile> file = linker::OpenFile::open(path);
+  if (!file) return file.error();
+  Result<linker::FileContent> content = file->content();
+  if (content && content->settled) known_.push_back({content->stamp, content->digest});
+  return content;
 }
 
 void DigestMemory::note(const linker::FileStamp& stamp, const linker::ContentDigest& digest, int64_t since) {
@@ -120,12 +123,15 @@ void DigestMemory::note(const linker::FileStamp& stamp, const linker::ContentDig
 }
 
 void DigestMemory::save() {
-  if (saved_ == known_.size()) return;
+  const std::array<char, 36> boot = bootId();
+  if (saved_ == known_.size() || boot.front() == '\0') return;
   std::vector<Record> records;
   for (size_t i = saved_; i < known_.size(); ++i) {
     const linker::FileStamp& stamp = known_[i].stamp;
     Record record{};
     record.mark = kMark;
+    record.boot = boot;
+    record.mount = stamp.mount;
     record.device = stamp.device;
     record.inode = stamp.inode;
     record.size = stamp.size;
@@ -137,8 +143,10 @@ void DigestMemory::save() {
   }
   saved_ = known_.size();
   // A file that is begun anew takes the old one's place at once, so that nobody sees a part of it.
-  std::string target = beginAnew_ ? file_ + "." + std::to_string(getpid()) : file_;
-  kj::AutoCloseFd fd(open(target.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  // Containers that share it have processes of the same id, so the name is a random one.
+  std::string target = beginAnew_ ? file_ + ".XXXXXX" : file_;
+  kj::AutoCloseFd fd(beginAnew_ ? mkostemp(target.data(), O_APPEND | O_CLOEXEC)
+                                : open(target.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (fd.get() < 0) return;
   ssize_t put = write(fd.get(), records.data(), records.size() * sizeof(Record));
   bool whole = put == static_cast<ssize_t>(records.size() * sizeof(Record));

@@ -1,7 +1,8 @@
 // The digests of files, remembered from one process to the next by the files' stamps.
 //
-// The file is a header and records of a fixed size, each with a checksum, to which processes append at the same
-// time; one that is torn or of another version is as good as not there. When it has grown too large it is begun anew.
+// The file is records of a fixed size, each with a checksum, to which processes append at the same
+// time; one that is torn or of another version is as good as not there. When it has grown too large it is begun anew. Numbers of mounts, which
+// are part of stamps, are the kernel's until it ends, so a record holds until then.
 #pragma once
 
 #include <capnp/blob.h>
@@ -33,10 +34,11 @@ class DigestMemory {
   // What a file with this stamp contains, if that is known.
   std::optional<linker::ContentDigest> find(const linker::FileStamp& stamp) const;
 
-  // The content of a file, which is read if it must be. Fails if it cannot be read or does not hold still.
-  Result<linker::ContentDigest> digestOf(const std::string& path, linker::FileStamp* stamp = nullptr);
+  // What is in a file, which is read if it must be. Fails if it cannot be read or does not hold still.
+  Result<linker::FileContent> contentOf(const std::string& path);
 
-  // A file is known to have this content, from the time `since` on (linker::systemClock()).
+  // A file that nobody has open for writing is known to have this content, from the time `since` on
+  // (linker::systemClock()).
   void note(const linker::FileStamp& stamp, const linker::ContentDigest& digest, int64_t since);
 
   // Appends what is new to the file.

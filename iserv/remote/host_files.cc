@@ -214,11 +214,11 @@ Result<DynamicSection> readDynamicSection(std::span<const std::byte> file, const
 }
 
 Result<ContentSource> HostFiles::file(const std::string& path) {
-  Origin origin{path, {}, ""};
-  Result<linker::ContentDigest> digest = memory_.digestOf(path, &origin.stamp);
-  if (!digest) return digest.error();
-  ContentSource source{*digest, origin.stamp.size, baseName(path)};
-  origins_.insert_or_assign(*digest, std::move(origin));
+  if (attention_ != nullptr && !attention_->isNeeded()) return Error{"nobody needs it"};
+  Result<linker::FileContent> content = memory_.contentOf(path);
+  if (!content) return content.error();
+  ContentSource source{content->digest, content->stamp.size, baseName(path)};
+  origins_.insert_or_assign(content->digest, Origin{path, content->stamp, ""});
   return source;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "iserv/remote/digest_memory.h"
+#include "protocol/attention.h"
 #include "protocol/remote.capnp.h"
 #include "protocol/result.h"
 
@@ -29,8 +30,8 @@ void setContent(schema::Content::Builder builder, const ContentSource& source);
 
 class HostFiles {
  public:
-  // `memory` must outlive this.
-  explicit HostFiles(DigestMemory& memory) : memory_(memory) {}
+  // Both must outlive this. When the attention is cancelled, if there is one, files are not read any more.
+  explicit HostFiles(DigestMemory& memory, Attention* attention = nullptr) : memory_(memory), attention_(attention) {}
 
   // A file to be sent as it is.
   Result<ContentSource> file(const std::string& path);
@@ -65,6 +66,7 @@ class HostFiles {
   Status addSharedObject(const std::string& path, int depth, std::vector<SharedObject>& found);
 
   DigestMemory& memory_;
+  Attention* attention_;
   std::map<linker::ContentDigest, Origin> origins_;
   // Names of the shared objects that the target was told to load.
   std::map<std::string, bool, std::less<>> loaded_;

@@ -1,5 +1,7 @@
 #include "iserv/remote/remote_interpreter.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -7,6 +9,7 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "protocol/connection.h"
@@ -38,22 +41,28 @@ Error within(const Destination& destination, const Error& error) {
 
 }  // namespace
 
-Result<std::unique_ptr<RemoteLink>> RemoteInterpreter::connect(RemoteOptions options) {
-  auto connected = connectTo(options.destination, options.connectPatience);
+Result<std::unique_ptr<RemoteLink>> RemoteInterpreter::connect(RemoteOptions options, Attention& attention) {
+  auto connected = connectTo(options.destination, options.connectPatience, &attention);
   if (!connected) return within(options.destination, connected.error());
   std::unique_ptr<RemoteInterpreter> interpreter(
-      new RemoteInterpreter(std::move(options), std::move(*connected)));
+      new RemoteInterpreter(std::move(options), attention, std::move(*connected)));
   if (Status said = interpreter->sayHello(); !said) return said.error();
   return std::unique_ptr<RemoteLink>(std::move(interpreter));
 }
 
-RemoteInterpreter::RemoteInterpreter(RemoteOptions options, Connected connected)
+RemoteInterpreter::RemoteInterpreter(RemoteOptions options, Attention& attention, Connected connected)
     : options_(std::move(options)),
+      attention_(attention),
       connected_(std::move(connected)),
-      channel_(std::make_unique<Channel>(std::move(connected_.stream), patienceWith(options_.connectPatience))),
+      channel_(std::make_unique<Channel>(std::move(connected_.stream), patienceWith(options_.connectPatience), &attention)),
       digests_(options_.digestFile),
-      files_(digests_),
-      started_(Clock::now()) {}
+      files_(digests_, &attention),
+      started_(Clock::now()) {
+  if (!connected_.command) return;
+  channel_->expectGreeting([](std::string_view text) {
+    (void)writeAll(STDERR_FILENO, std::as_bytes(std::span(text))).ok();
+  });
+}
 
 // Hanging up ends the interpreter, and a command.
 RemoteInterpreter::~RemoteInterpreter() noexcept(false) { channel_.reset(); }
@@ -86,6 +95,7 @@ Status RemoteInterpreter::sayHello() {
   if (options_.files) {
     auto tree = describeProject(*options_.files, files_);
     if (!tree) return tree.error();
+    if (!attention_.isNeeded()) return lost("nobody needs it");
     auto files = hello.initFiles();
     files.setRoot(toData(options_.files->root));
     setContent(files.initTree(), *tree);
@@ -198,7 +208,7 @@ Result<std::optional<schema::FromInterpreter::Reader>> RemoteInterpreter::receiv
     if (!is) return is.error();
     if (*is) break;
     pollfd fds[] = {{fd(), POLLIN, 0}};
-    poll(fds, 1, patienceMs());
+    if (attention_.poll(fds, patienceMs()) < 0 && attention_.cancelled()) return lost("nobody needs it");
   }
   if (message_) return std::exchange(message_, std::nullopt);
   if (!reason_.empty()) return Error{reason_};
@@ -207,8 +217,8 @@ Result<std::optional<schema::FromInterpreter::Reader>> RemoteInterpreter::receiv
 
 Result<bool> RemoteInterpreter::ready() {
   if (message_ || ended_) return true;
-  Status sent = Done{};
-  do {
+  if (std::exchange(interrupt_, false)) sendInterrupt();
+  for (Status sent = Done{};;) {
     if (Status taken = channel_->takeIn(); !taken) return lost(taken.error().message);
     for (;;) {
       auto message = channel_->next<schema::FromTarget>();
@@ -218,9 +228,11 @@ Result<bool> RemoteInterpreter::ready() {
       if (message_ || ended_) return true;
     }
     if (!sent) return lost(sent.error().message);
-    // If that fails, the target may have said why.
-    if (!wanted_.empty()) sent = sendPart();
-  } while (!wanted_.empty() || !sent);
+    if (wanted_.empty()) break;
+    // One part, since there are others to be looked after. If that fails, the target may have said why.
+    sent = sendPart();
+    if (sent) return false;
+  }
   if (channel_->ended()) return lost("it hung up");
   auto now = Clock::now();
   if (!greeted_ && now - started_ > options_.connectPatience) {
@@ -238,6 +250,7 @@ Result<bool> RemoteInterpreter::ready() {
 }
 
 int RemoteInterpreter::patienceMs() const {
+  if (interrupt_ || !wanted_.empty()) return 0;
   if (greeted_) return static_cast<int>(kAliveInterval.count());
   auto left = std::chrono::duration_cast<Milliseconds>(started_ + options_.connectPatience - Clock::now());
   return static_cast<int>(std::clamp<int64_t>(left.count() + 1, 1, kAliveInterval.count()));
@@ -283,9 +296,7 @@ Status RemoteInterpreter::handle(schema::FromTarget::Reader message) {
     case schema::FromTarget::OUTPUT: {
       auto output = message.getOutput();
       int stream = output.getStream() == STDERR_FILENO ? STDERR_FILENO : STDOUT_FILENO;
-      auto data = output.getData();
-      // If nobody reads it any more it is lost, as it would be here.
-      (void)writeAll(stream, {reinterpret_cast<const std::byte*>(data.begin()), data.size()}).ok();
+      print(stream, output.getData());
       return Done{};
     }
     case schema::FromTarget::ENDED: {
@@ -333,7 +344,19 @@ Status RemoteInterpreter::sendPart() {
   return channel_->send(builder, true, Channel::Kind::kContent);
 }
 
-void RemoteInterpreter::interrupt() {
+// If nobody reads it any more it is lost, as it would be here.
+void RemoteInterpreter::print(int stream, capnp::Data::Reader text) {
+  while (text.size() > 0) {
+    pollfd fds[] = {{stream, POLLOUT, 0}};
+    int ready = attention_.poll(fds, -1);
+    // So much a pipe takes without blocking, if it takes anything.
+    ssize_t written = ready < 0 ? -1 : write(stream, text.begin(), std::min<size_t>(text.size(), PIPE_BUF));
+    if (written < 0 && errno != EINTR) return;
+    if (written > 0) text = text.slice(static_cast<size_t>(written), text.size());
+  }
+}
+
+void RemoteInterpreter::sendInterrupt() {
   capnp::MallocMessageBuilder builder;
   builder.initRoot<schema::ToTarget>().setInterrupt();
   // If the connection is lost that shows in what is awaited.
@@ -345,8 +368,9 @@ Error RemoteInterpreter::lost(const std::string& how) {
   constexpr Milliseconds kPatience{500};
   std::string what = "the connection to the target '" + options_.destination.text + "' " +
                      (greeted_ ? "is lost: " : "could not be made: ") + how;
-  if (connected_.command) {
+  if (connected_.command && !attention_.cancelled()) {
     if (auto ended = connected_.command->ended(kPatience)) what += "; the command " + *ended;
+    channel_->endGreeting();
   }
   return Error{what};
 }

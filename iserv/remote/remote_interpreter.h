@@ -35,21 +35,22 @@ struct RemoteOptions {
 class RemoteInterpreter : public RemoteLink {
  public:
   // Connects, and says hello; the answer is awaited when something is. Fails with what could not be reached.
-  static Result<std::unique_ptr<RemoteLink>> connect(RemoteOptions options);
+  // `attention` must outlive the result, and is paid in all waits: they fail if it is cancelled.
+  static Result<std::unique_ptr<RemoteLink>> connect(RemoteOptions options, Attention& attention);
   ~RemoteInterpreter() noexcept(false) override;
 
   Status send(capnp::MessageBuilder& message, bool awaited = true) override;
   Result<std::optional<schema::FromInterpreter::Reader>> receive() override;
   bool flush() override;
   Result<bool> ready() override;
-  bool buffered() const override { return message_.has_value() || !wanted_.empty() || channel_->buffered(); }
+  bool buffered() const override { return message_.has_value() || channel_->buffered(); }
   int fd() const override { return channel_->fd(); }
   int patienceMs() const override;
   std::optional<Child::Exit> end() const override { return end_; }
-  void interrupt() override;
+  void interrupt() override { interrupt_ = true; }
 
  private:
-  RemoteInterpreter(RemoteOptions options, Connected connected);
+  RemoteInterpreter(RemoteOptions options, Attention& attention, Connected connected);
 
   Status sayHello();
   Status sendRequest(schema::ToInterpreter::Reader message, bool awaited);
@@ -57,12 +58,15 @@ class RemoteInterpreter : public RemoteLink {
                  const std::string& file, bool awaited);
   Status sendLoadDll(schema::ToInterpreter::Reader message, const std::string& file, bool awaited);
   Status sendPart();
+  void sendInterrupt();
+  void print(int stream, capnp::Data::Reader text);
   Status sendAlone(schema::Request::Which which, const std::string& file, const std::optional<ContentSource>& content);
   Status handle(schema::FromTarget::Reader message);
   Status handleHello(schema::TargetHello::Reader hello);
   Error lost(const std::string& how);
 
   RemoteOptions options_;
+  Attention& attention_;
   Connected connected_;
   std::unique_ptr<Channel> channel_;
   DigestMemory digests_;
@@ -78,6 +82,7 @@ class RemoteInterpreter : public RemoteLink {
   std::deque<Wanted> wanted_;  // by the target
   std::optional<schema::FromInterpreter::Reader> message_;  // for receive()
   std::chrono::steady_clock::time_point started_;
+  bool interrupt_ = false;  // is to be sent
   bool greeted_ = false;
   bool ended_ = false;
   std::optional<Child::Exit> end_;

@@ -11,6 +11,7 @@
 
 #include "iserv/front_end.h"
 #include "protocol/ghc_messages.h"
+#include "protocol/message_layout.h"
 #include "protocol/text.h"
 
 namespace splicehost::remote {
@@ -114,7 +115,7 @@ Status RemoteRequester::handle(schema::ToTarget::Reader message) {
     case schema::ToTarget::PART:
       return take(message.getPart());
     case schema::ToTarget::INTERRUPT:
-      SharedInterpreter::interruptSession();
+      if (interrupting_) interrupting_();
       // An interpreter that is a child is in this process's group, as it is in GHC's where that is.
       kill(0, SIGINT);
       return Done{};
@@ -321,7 +322,7 @@ Result<Requester::Next> RemoteRequester::next(schema::ToInterpreter::Builder mes
 
 Result<bool> RemoteRequester::reply(uint64_t serial, schema::Request::Which which, schema::Reply::Reader reply) {
   if (serial >= numbers_.size()) return Error{"a reply to a request that was not made"};
-  if (reply.which() != ghc::replyKind(which)) return Error{"the interpreter's reply is none to this request"};
+  if (reply.which() != kindOf(which).reply) return Error{"the interpreter's reply is none to this request"};
   return sendReply(numbers_[serial], reply);
 }
 

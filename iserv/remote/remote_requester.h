@@ -41,6 +41,7 @@ class RemoteRequester : public Requester {
   bool buffered() const override { return channel_.buffered(); }
   int patienceMs() const override;
   bool takesInAlways() const override { return true; }
+  int hangUpFd() const override { return channel_.fd(); }
   bool gone() const override { return gone_; }
   ghc::Bytes answerToSplice() override { return answer_; }
   void answerTaken(size_t bytes) override {

@@ -3,6 +3,7 @@
 #include <capnp/serialize.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "iserv/manifest.h"
 #include "iserv/remote/remote_requester.h"
 #include "linker/mapped_file.h"
+#include "protocol/contain.h"
 #include "protocol/message_check.h"
 #include "protocol/text.h"
 
@@ -44,15 +46,24 @@ std::string describeBits(schema::CodeDescription::Reader code) {
 
 bool sameToken(const std::string& a, const std::string& b) {
   // In a time that does not tell where they differ.
-  unsigned different = a.size() != b.size();
-  for (size_t i = 0; i < a.size(); ++i) different |= static_cast<unsigned char>(a[i] ^ b[b.empty() ? 0 : i % b.size()]);
-  return different == 0;
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 class Service {
  public:
   Service(std::unique_ptr<Stream> stream, const TargetOptions& options)
       : options_(options), channel_(std::move(stream), kSendPatience) {}
+
+  // Tells the front end why there is no more of this.
+  void fail(const std::string& why) {
+    if (requester_) {
+      requester_->complain(why);
+      requester_->finish(1);
+    } else {
+      refuse(why);
+    }
+    channel_.end(kEndPatience);
+  }
 
   int run() {
     Status ready = prepare();
@@ -86,6 +97,7 @@ class Service {
     copy.setRoot(*hello);
     auto client = copy.getRoot<schema::FrontEndHello>().asReader();
     if (Status fits = check(client); !fits) return fits;
+    options_.whenAccepted();
 
     channel_.limit(Channel::kNoLimit);
     auto store = ContentStore::open(options_.cache, options_.cacheBytes);
@@ -357,7 +369,14 @@ std::string ownArchitecture() {
 }
 
 int serve(std::unique_ptr<Stream> stream, const TargetOptions& options) {
-  return Service(std::move(stream), options).run();
+  int status = 1;
+  Service service(std::move(stream), options);
+  Status served = contain([&]() -> Status {
+    status = service.run();
+    return Done{};
+  });
+  if (!served) service.fail(served.error().message);
+  return status;
 }
 
 }  // namespace splicehost::remote

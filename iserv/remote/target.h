@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,8 @@ struct TargetOptions {
   std::string cache;      // the store of content
   uint64_t cacheBytes = uint64_t{4} << 30;
   std::string token;      // that a front end must have; empty: none
+  // Called when the front end has shown that it has the token, and can be served.
+  std::function<void()> whenAccepted = [] {};
 };
 
 // Serves a front end until it is done or gone. The result is the exit status. This process's standard streams, working

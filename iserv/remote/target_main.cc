@@ -15,15 +15,18 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
-#include <vector>
+#include <optional>
 
 #include "iserv/front_end.h"
 #include "iserv/remote/connect.h"
 #include "iserv/remote/secret_file.h"
 #include "iserv/remote/target.h"
 #include "iserv/remote/tls.h"
+#include "protocol/attention.h"
 
 namespace splicehost::remote {
 namespace {
@@ -110,15 +113,15 @@ Result<kj::AutoCloseFd> listenUnix(const Destination& where) {
   address.sun_family = AF_UNIX;
   if (where.path.size() >= sizeof address.sun_path) return Error{where.path + " is too long for a socket"};
   std::memcpy(address.sun_path, where.path.data(), where.path.size());
-  kj::AutoCloseFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  kj::AutoCloseFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // One that nobody listens on is what was left by somebody who did.
   struct stat status;
   if (stat(where.path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
-    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN) {
       return Error{where.path + ": somebody listens there already"};
     }
     unlink(where.path.c_str());
-    fd = kj::AutoCloseFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    fd = kj::AutoCloseFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   }
   mode_t mask = umask(S_IRWXG | S_IRWXO);
   int bound = bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
@@ -136,7 +139,7 @@ Result<kj::AutoCloseFd> listenTcp(const Destination& where) {
     return Error{where.host + ": " + gai_strerror(error) + "; name an address to listen on, such as 0.0.0.0"};
   }
   std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list, freeaddrinfo);
-  kj::AutoCloseFd fd(socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  kj::AutoCloseFd fd(socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   int yes = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   if (bind(fd.get(), list->ai_addr, list->ai_addrlen) != 0 || listen(fd.get(), kBacklog) != 0) {
@@ -145,9 +148,41 @@ Result<kj::AutoCloseFd> listenTcp(const Destination& where) {
   return fd;
 }
 
+// Processes for front ends that have not shown yet that they have the token. There are so many of them at the most: the
+// oldest goes for another one, since whoever has the token shows it at once.
+class Strangers {
+ public:
+  static constexpr size_t kMost = 32;
+
+  // Its process ends, or closes `accepted`'s other end when the front end is no stranger any more.
+  void add(pid_t process, kj::AutoCloseFd accepted) {
+    forgetKnown();
+    if (strangers_.size() == kMost) {
+      kill(strangers_.front().process, SIGKILL);
+      strangers_.pop_front();
+    }
+    strangers_.push_back({process, kj::mv(accepted)});
+  }
+  void clear() { strangers_.clear(); }
+
+ private:
+  struct Stranger {
+    pid_t process;
+    kj::AutoCloseFd accepted;
+  };
+
+  void forgetKnown() {
+    std::erase_if(strangers_, [](const Stranger& stranger) {
+      pollfd look = {stranger.accepted.get(), POLLIN, 0};
+      return poll(&look, 1, 0) != 0;
+    });
+  }
+
+  std::deque<Stranger> strangers_;
+};
+
 // The rest of a process that serves one front end.
 int serveSocket(kj::AutoCloseFd socket, const Options& options) {
-  setsid();
   if (!options.certificate.empty()) {
     auto stream = tlsFromFrontEnd(kj::mv(socket), options.certificate, options.key, kHandshakePatience);
     if (!stream) return complain(stream.error().message);
@@ -156,8 +191,6 @@ int serveSocket(kj::AutoCloseFd socket, const Options& options) {
   int fd = socket.release();
   return serve(plainStream(fd, fd), options.target);
 }
-
-volatile sig_atomic_t stopping = 0;
 
 int listenAndServe(const Options& options) {
   auto where = parseDestination(options.listen);
@@ -175,28 +208,38 @@ int listenAndServe(const Options& options) {
   auto listener = tcp ? listenTcp(*where) : listenUnix(*where);
   if (!listener) return complain(listener.error().message);
 
-  struct sigaction action = {};
-  action.sa_handler = [](int) { stopping = 1; };
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaction(signal, &action, nullptr);
+  bool stopping = false;
+  std::optional<Signals> signals(std::in_place, std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP});
+  signals->whenCaught([&stopping] { stopping = true; });
+  Attention attention(&*signals);
   signal(SIGCHLD, SIG_IGN);
   // Whoever starts it need not guess when it can be reached.
   std::printf("splicehost-target: listening on %s\n", options.listen.c_str());
   std::fflush(stdout);
-  std::vector<pid_t> serving;
+  Strangers strangers;
   while (!stopping) {
+    pollfd fds[] = {{listener->get(), POLLIN, 0}};
+    if (attention.poll(fds, -1) < 0) continue;
     kj::AutoCloseFd client(accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (client.get() < 0) continue;
+    int ends[2];
+    if (client.get() < 0 || pipe2(ends, O_CLOEXEC) != 0) continue;
+    kj::AutoCloseFd accepted(ends[0]), accept(ends[1]);
     tuneTcp(client.get());
     pid_t parent = getpid();
     pid_t child = fork();
+    if (child > 0) strangers.add(child, kj::mv(accepted));
     if (child != 0) continue;
+    strangers.clear();
+    Options own = options;
+    own.target.whenAccepted = [&accept] { accept = nullptr; };
+    setsid();
     // It needs to know how its own children end, and goes with the listener.
     signal(SIGCHLD, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(1);
-    for (int signal : {SIGTERM, SIGHUP}) ::signal(signal, SIG_DFL);
+    signals.reset();
     *listener = nullptr;
-    _exit(serveSocket(kj::mv(client), options));
+    _exit(serveSocket(kj::mv(client), own));
   }
   if (!tcp) unlink(where->path.c_str());
   return 0;

@@ -2,11 +2,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+
+#include <cstring>
 
 namespace splicehost::remote {
 
@@ -16,12 +19,59 @@ using Clock = std::chrono::steady_clock;
 using Context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
 using Session = std::unique_ptr<SSL, decltype(&SSL_free)>;
 
+// OpenSSL's reasons, whose texts differ between its versions and say little to a user.
+std::string reasonOf(unsigned long number) {
+  if (ERR_SYSTEM_ERROR(number)) return std::strerror(ERR_GET_REASON(number));
+  int library = ERR_GET_LIB(number), reason = ERR_GET_REASON(number);
+  if (library == ERR_LIB_PEM) return "it is no PEM file of this kind";
+  if (library == ERR_LIB_X509 && reason == X509_R_KEY_VALUES_MISMATCH) return "they do not belong together";
+  if (library == ERR_LIB_SSL) {
+    switch (reason) {
+      case SSL_R_WRONG_VERSION_NUMBER:
+      case SSL_R_HTTP_REQUEST:
+      case SSL_R_PACKET_LENGTH_TOO_LONG:
+        return "the other side does not speak TLS";
+      case SSL_R_UNSUPPORTED_PROTOCOL:
+      case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+        return "the other side does not speak TLS 1.3";
+      case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+      case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+      case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+      case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+        return "the other side does not accept the certificate";
+      case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+        return "the other side hung up";
+    }
+  }
+  return "OpenSSL's reason " + std::to_string(library) + "." + std::to_string(reason);
+}
+
 Error tlsError(const std::string& what) {
+  // The first is why, and the others where that led to. The system's own comes before one of reading files.
   unsigned long number = ERR_get_error();
   ERR_clear_error();
-  if (number == 0) return Error{what};
-  const char* reason = ERR_reason_error_string(number);
-  return Error{what + ": " + (reason != nullptr ? reason : "unknown error")};
+  return number == 0 ? Error{what} : Error{what + ": " + reasonOf(number)};
+}
+
+// What is wrong with the target's certificate.
+std::string verificationError(long result) {
+  switch (result) {
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+      return "it is not, and is not signed by, one of those to check it against";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return "it has expired";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return "it is not valid yet";
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return "it is for another name or address";
+    default:
+      return "it is not valid (OpenSSL's reason " + std::to_string(result) + ")";
+  }
 }
 
 class TlsStream : public Stream {
@@ -71,13 +121,13 @@ class TlsStream : public Stream {
         ERR_clear_error();
         break;
       default: {
-        Error error = tlsError(std::string("TLS, ") + what);
         // OpenSSL 3 has a reason of its own for a stream that ends without an end.
-        if (error.message.find("unexpected eof") != std::string::npos) {
+        if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
           result.ended = true;
+          ERR_clear_error();
           break;
         }
-        return error;
+        return tlsError(std::string("TLS, ") + what);
       }
     }
     return result;
@@ -98,7 +148,7 @@ Result<Context> makeContext(const SSL_METHOD* method) {
   return context;
 }
 
-Status shakeHands(SSL* session, int fd, std::chrono::milliseconds patience) {
+Status shakeHands(SSL* session, int fd, std::chrono::milliseconds patience, Attention* attention) {
   auto end = Clock::now() + patience;
   for (;;) {
     int done = SSL_do_handshake(session);
@@ -108,25 +158,27 @@ Status shakeHands(SSL* session, int fd, std::chrono::milliseconds patience) {
       long verified = SSL_get_verify_result(session);
       if (verified != X509_V_OK) {
         ERR_clear_error();
-        return Error{std::string("the target's certificate: ") + X509_verify_cert_error_string(verified)};
+        return Error{"the target's certificate: " + verificationError(verified)};
       }
       return tlsError("the TLS handshake failed");
     }
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
-    pollfd wait = {fd, static_cast<short>(error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT), 0};
-    if (left.count() <= 0 || (poll(&wait, 1, static_cast<int>(left.count())) == 0)) {
+    pollfd wait[] = {{fd, static_cast<short>(error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT), 0}};
+    int ready = left.count() <= 0 ? 0 : poll(attention, wait, static_cast<int>(left.count()));
+    if (ready == 0) {
       return Error{"the other side has not finished the TLS handshake within " +
                    std::to_string(patience.count() / 1000) + " s"};
     }
+    if (ready < 0 && errno == ECANCELED) return Error{"nobody needs it"};
   }
 }
 
 Result<std::unique_ptr<Stream>> finish(kj::AutoCloseFd socket, Context context, Session session,
-                                       std::chrono::milliseconds patience) {
+                                       std::chrono::milliseconds patience, Attention* attention) {
   int fd = socket.get();
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   if (SSL_set_fd(session.get(), fd) != 1) return tlsError("TLS");
-  if (Status done = shakeHands(session.get(), fd, patience); !done) return done.error();
+  if (Status done = shakeHands(session.get(), fd, patience, attention); !done) return done.error();
   return std::unique_ptr<Stream>(
       std::make_unique<TlsStream>(kj::mv(socket), std::move(context), std::move(session)));
 }
@@ -149,7 +201,8 @@ Result<Context> contextWith(const std::string& certificate, const std::string& k
 }  // namespace
 
 Result<std::unique_ptr<Stream>> tlsToTarget(kj::AutoCloseFd socket, const std::string& host,
-                                            const std::string& certificates, std::chrono::milliseconds patience) {
+                                            const std::string& certificates, std::chrono::milliseconds patience,
+                                            Attention* attention) {
   auto context = makeContext(TLS_client_method());
   if (!context) return context.error();
   if (SSL_CTX_load_verify_file(context->get(), certificates.c_str()) != 1) {
@@ -169,7 +222,7 @@ Result<std::unique_ptr<Stream>> tlsToTarget(kj::AutoCloseFd socket, const std::s
   }
   if (!numeric) SSL_set_tlsext_host_name(session.get(), host.c_str());
   SSL_set_connect_state(session.get());
-  return finish(kj::mv(socket), std::move(*context), std::move(session), patience);
+  return finish(kj::mv(socket), std::move(*context), std::move(session), patience, attention);
 }
 
 Result<std::unique_ptr<Stream>> tlsFromFrontEnd(kj::AutoCloseFd socket, const std::string& certificate,
@@ -179,7 +232,7 @@ Result<std::unique_ptr<Stream>> tlsFromFrontEnd(kj::AutoCloseFd socket, const st
   Session session(SSL_new(context->get()), SSL_free);
   if (!session) return tlsError("TLS");
   SSL_set_accept_state(session.get());
-  return finish(kj::mv(socket), std::move(*context), std::move(session), patience);
+  return finish(kj::mv(socket), std::move(*context), std::move(session), patience, nullptr);
 }
 
 Status checkCertificate(const std::string& certificate, const std::string& key) {

@@ -8,14 +8,16 @@
 #include <string>
 
 #include "iserv/remote/stream.h"
+#include "protocol/attention.h"
 #include "protocol/result.h"
 
 namespace splicehost::remote {
 
 // To a target, whose certificate must be signed by (or be) one of those in this PEM file, and be for this name or
-// address. The handshake is done within this time. Fails with what did not fit.
+// address. The handshake is done within this time; it fails if `attention` is cancelled. Fails with what did not fit.
 Result<std::unique_ptr<Stream>> tlsToTarget(kj::AutoCloseFd socket, const std::string& host,
-                                            const std::string& certificates, std::chrono::milliseconds patience);
+                                            const std::string& certificates, std::chrono::milliseconds patience,
+                                            Attention* attention);
 
 // From a front end, which is shown this certificate, with its chain; both are PEM files.
 Result<std::unique_ptr<Stream>> tlsFromFrontEnd(kj::AutoCloseFd socket, const std::string& certificate,

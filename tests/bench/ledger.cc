@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <map>
 
-#include "protocol/describe.h"
 #include "protocol/ghc_messages.h"
+#include "protocol/message_layout.h"
 
 namespace splicehost {
 
@@ -81,7 +81,7 @@ std::vector<std::string> Ledger::kinds(const ghc::Version* version) const {
       names.push_back("thAnswer");
     } else {
       const bool known = version != nullptr && lastRequest(*version, turn.request, kind);
-      names.push_back(known ? requestName(kind) : "unknown");
+      names.push_back(known ? std::string(kindOf(kind).name) : "unknown");
       running = known && (kind == Kind::RUN_TH || kind == Kind::RUN_MOD_FINALIZERS);
     }
     if (running) running = !isDone(*version, kind, turn.answer);

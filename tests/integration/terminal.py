@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -71,5 +72,7 @@ class Terminal:
 
 
 def take_terminal():
-    """Makes standard input the controlling terminal, so that ^C typed there reaches the group."""
+    """Makes standard input the controlling terminal, so that ^C typed there reaches the group, and its hang-up."""
+    # Whoever started the tests may have it ignored, as nohup does.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -1,5 +1,6 @@
 """Bad input, from the command line or from GHC's pipe, gives one clear error and a failing exit."""
 
+import pathlib
 import re
 import subprocess
 import unittest
@@ -23,6 +24,15 @@ class StartedByHand(IntegrationTest):
             self.assertEqual(done.status, 2, done)
             self.assertIn("usage", done.stderr.lower(), done)
             self.assertIn("-fexternal-interpreter", done.stderr, done)
+
+    @for_each(way=WAYS)
+    def test_version(self, way):
+        """It says which Splicehost it is: the same as the control tool beside it."""
+        done = self.workspace.run(OURS + way.suffix, "--version", timeout=10)
+        control = self.workspace.run(pathlib.Path(OURS).parent.parent / "iservctl", "--version", timeout=10)
+        self.assertEqual((done.status, control.status), (0, 0), (done, control))
+        self.assertEqual(done.stdout.split()[-1], control.stdout.split()[-1])
+        self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
 
     @for_each(way=WAYS)
     def test_no_pipes(self, way):
@@ -196,13 +206,18 @@ class BrokenFiles(DrivenTest):
 
     @for_each(way=WAYS)
     def test_library(self, way):
-        """A shared library that is none is GHC's to report: the answer says why, and on we go."""
-        path = self.broken("libbroken.so", b"just some text\n")
-        driven, done = self.drive(way, wire.INIT_LINKER, wire.load_dll(path), wire.SHUTDOWN)
+        """A shared library that is none, or cut short, is GHC's to report: the answer says why, and on we go."""
+        self.workspace.write("filled.c", "int filled[9000] = {1};\n")
+        done = self.workspace.run("gcc", "-shared", "-o", "filled.so", "filled.c")
         self.assertEqual(done.status, 0, done)
-        # Since 9.10 an Either, whose Left says why; before, Just says it.
-        self.assertEqual(driven.answers[:1], b"\x00" if ghc_version() >= (9, 10) else b"\x01")
-        self.assertIn(str(path).encode(), driven.answers)
+        whole = (self.workspace.cwd / "filled.so").read_bytes()
+        for data in (b"just some text\n", whole[:300], whole[:len(whole) // 3], whole[:len(whole) // 2]):
+            path = self.broken("libbroken.so", data)
+            driven, done = self.drive(way, wire.INIT_LINKER, wire.load_dll(path), wire.SHUTDOWN)
+            self.assertEqual(done.status, 0, done)
+            # Since 9.10 an Either, whose Left says why; before, Just says it.
+            self.assertEqual(driven.answers[:1], b"\x00" if ghc_version() >= (9, 10) else b"\x01")
+            self.assertIn(str(path).encode(), driven.answers)
 
 
 USER = """

@@ -256,12 +256,16 @@ class SharingTest(IntegrationTest):
             time.sleep(0.02)
         return left
 
+    def log(self):
+        """The end of what brokers have logged."""
+        return "".join(log.read_text()[-3000:] for log in self.workspace.runtime.glob("splicehost/*.log"))
+
     def wait_for(self, condition, what, seconds=20):
         """Waits until the condition is true (anything but false or nothing), and returns it."""
         deadline = time.monotonic() + seconds
         while not (result := condition()):
             if time.monotonic() > deadline:
-                self.fail(f"not within {seconds} s: {what}; {self.status()}; {self.living()}")
+                self.fail(f"not within {seconds} s: {what}; {self.status()}; {self.living()}\n{self.log()}")
             time.sleep(0.02)
         return result
 
@@ -282,6 +286,11 @@ class SharingTest(IntegrationTest):
         done = self.workspace.run(iservctl, "status", "--json", timeout=20)
         report = json.loads(done.stdout) if done.stdout.strip() else {}
         return Status.parse(report) if report.get("processId") else None
+
+    def statuses(self):
+        """The same of all brokers."""
+        report = json.loads(self.workspace.run(ISERVCTL, "status", "--json", timeout=20).stdout)
+        return [Status.parse(each) for each in (report, *report.get("others", ())) if each.get("processId")]
 
     def wait_until_grown(self, zygotes=1):
         """Waits until so many zygotes have loaded something, and nothing is being loaded."""

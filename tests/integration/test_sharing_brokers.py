@@ -187,5 +187,33 @@ class Namespaces(SharingTest):
         self.assert_says(OLD, self.package, self.way)
 
 
+@expand
+class Confinement(SharingTest):
+    """A session inherits from its broker, so a client confined otherwise has a broker with the same."""
+
+    @for_each(confined=("setpriv --bounding-set -chown", "setpriv --no-new-privs", "choom -n 500 --",
+                        "chrt --batch 0", "ionice -c 3", "setarch -R"))
+    def test_own_broker(self, confined):
+        way = WAYS[0]
+        package = self.make_package(way)
+        self.warm(package, way)
+        command = (GHC, *external(OURS), "-v0", "-fforce-recomp", "-c", *way.flags, *package.flags, "Uses.hs")
+        outside, before = set(self.brokers()), self.status()
+        self.addCleanup(self.workspace.run, *confined.split(), ISERVCTL, "stop")
+        done = self.workspace.run(*confined.split(), "sh", "-c", '"$@" && "$@"', "sh", *command)
+        self.assertEqual((done.stdout, done.stderr, done.status), (f"({OLD},{OLD},{OLD})\n" * 2, "", 0), done)
+        self.assertEqual(self.status().attaches, before.attaches, "the broker outside served it")
+        broker, = set(self.brokers()) - outside
+        same = self.workspace.run(*confined.split(), "cat", "/proc/self/status", "/proc/self/oom_score_adj",
+                                  "/proc/self/personality")
+        of_broker = "".join(pathlib.Path(f"/proc/{broker}/{name}").read_text()
+                            for name in ("status", "oom_score_adj", "personality"))
+        self.assertEqual(self.privileges(of_broker), self.privileges(same.stdout))
+
+    @staticmethod
+    def privileges(text):
+        return [line for line in text.splitlines() if ":" not in line or line.startswith(("Cap", "NoNewPrivs"))]
+
+
 if __name__ == "__main__":
     unittest.main()

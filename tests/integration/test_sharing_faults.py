@@ -5,6 +5,8 @@ SPLICEHOST_SHARING_MODULES how many modules each has (default 8; with 30 kills o
 """
 
 import concurrent.futures
+import contextlib
+import fcntl
 import os
 import pathlib
 import random
@@ -15,7 +17,7 @@ import time
 import unittest
 
 from support import GHC, OURS, WAYS, expand, external, for_each, send_signal
-from test_sharing import NOBODY, OLD, SharingTest
+from test_sharing import ISERVCTL, NOBODY, OLD, SharingTest
 
 KILLS = int(os.environ.get("SPLICEHOST_SHARING_KILLS", "6"))
 MODULES = int(os.environ.get("SPLICEHOST_SHARING_MODULES", "60" if KILLS >= 30 else "8"))
@@ -212,13 +214,31 @@ class Stopped(FaultTest):
         pids = self.victims(victim)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
+        self.assert_takes_seconds(package, way, pids)
+        self.assert_says(OLD, package, way, "when it goes on")
+
+    @for_each(way=WAYS)
+    def test_spares_before_a_compile(self, way):
+        """Those that wait to become sessions; the one that is taken never greets, and nothing of it stays."""
+        package = self.make_package(way)
+        self.warm(package, way)
+        time.sleep(1)
+        zygotes = {zygote.pid for zygote in self.status().zygotes}
+        spares = [pid for pid, process in self.living().items() if process.parent in zygotes and pid not in zygotes]
+        self.assertTrue(spares, self.status())
+        for pid in spares:
+            os.kill(pid, signal.SIGSTOP)
+        self.assert_takes_seconds(package, way, [])
+        self.go_on(spares)
+        self.assert_says(OLD, package, way, "when they go on")
+
+    def assert_takes_seconds(self, package, way, pids):
         started = time.monotonic()
         done = self.compile(way, *package.flags, "Uses.hs", timeout=30)
         seconds = time.monotonic() - started
         self.go_on(pids)
         self.assertEqual(done.stdout, f"({OLD},{OLD},{OLD})\n")
         self.assertLess(seconds, 10, done)
-        self.assert_says(OLD, package, way, "when it goes on")
 
     @for_each(way=WAYS)
     def test_broker_during_a_build(self, way):
@@ -247,6 +267,15 @@ class Stopped(FaultTest):
         super()._stop_sharing()
 
 
+@contextlib.contextmanager
+def open_folder(path):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 class NoBroker(SharingTest):
     """Where there can be no broker, a compile has an interpreter of its own, and one warning."""
 
@@ -259,6 +288,25 @@ class NoBroker(SharingTest):
         self.assertEqual(len(lines), warnings, done)
         self.assertFalse(self.brokers(), done)
         return done
+
+    def assert_shared_elsewhere(self, way, package, prefix=()):
+        """Where the runtime folder cannot be used, but another one can, nobody has to know."""
+        self.copy_source("Uses.hs")
+        # That folder is no test's own.
+        with open_folder("/tmp") as folder:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            self.assert_shared(way, package, prefix)
+
+    def assert_shared(self, way, package, prefix):
+        for _ in range(2):
+            done = self.workspace.run(*prefix, GHC, *external(OURS), "-v0", "-fforce-recomp", "-c",
+                                      *way.flags, *package.flags, "Uses.hs")
+            self.assertEqual((done.status, done.stdout, done.stderr), (0, f"({OLD},{OLD},{OLD})\n", ""), done)
+            self.assertEqual(len(self.brokers()), 1)
+        # iservctl finds it, too, as long as the folder is as it is.
+        stopped = self.workspace.run(*prefix, ISERVCTL, "stop")
+        self.assertEqual(stopped.status, 0, stopped)
+        self.wait_for(lambda: not self.brokers(), "the broker is gone")
 
     def need_root(self):
         if os.getuid() != 0:
@@ -294,7 +342,7 @@ class FullDisk(NoBroker):
         package = self.make_package(way)
         self.mount("size=64k,nr_inodes=2,mode=700")
         self.fill()
-        self.assert_direct(way, package)
+        self.assert_shared_elsewhere(way, package)
 
     @for_each(way=WAYS)
     def test_no_file_can_be_made_in_the_folder(self, way):
@@ -327,8 +375,7 @@ class Unwritable(NoBroker):
         self.copy_source("Uses.hs")
         prefix = self.drop_privileges()
         self.workspace.runtime.chmod(0o500)
-        done = self.assert_direct(way, package, prefix)
-        self.assertIn(str(self.workspace.runtime), done.stderr)
+        self.assert_shared_elsewhere(way, package, prefix)
 
     @for_each(way=WAYS)
     def test_our_folder(self, way):
@@ -337,7 +384,7 @@ class Unwritable(NoBroker):
         package = self.make_package(way)
         self.copy_source("Uses.hs")
         (self.workspace.runtime / "splicehost").mkdir(mode=0o500)
-        self.assert_direct(way, package, self.drop_privileges())
+        self.assert_shared_elsewhere(way, package, self.drop_privileges())
 
     @for_each(way=WAYS)
     def test_file_in_the_way(self, way):

@@ -107,7 +107,8 @@ class InARow(SoakTest):
             self.session(file, way, ("shutdown", "shutdown", "hang-up", "shutdown", "kill")[number % 5])
         status = self.wait_for_no_session()
         self.assertEqual(status.attaches, count)
-        self.assertGreaterEqual(status.hits, count - 2, status)
+        # A zygote grows beside them.
+        self.assertGreaterEqual(status.hits, min(0.9 * count, count - 4), status)
         # Spares take a moment to be made.
         self.wait_for(lambda: self.counts() == before[1:],
                       f"as many as before: {before}, {self.counts()}")

@@ -66,7 +66,7 @@ class FrontEndTest : public ::testing::Test {
           bool ghcLeaves = false) {
     FrontEndOptions options;
     options.version = ghc::findVersion("9.0.2");
-    options.program = folder_.write("interpreter", "#!/bin/sh\n" + kTakeHello + script + "\n");
+    options.program = folder_.write("interpreter", "#!/bin/bash\nexec 3<&$2\n" + kTakeHello + script + "\n");
     options.programName = "interpreter";
     chmod(options.program.c_str(), 0755);
     return run(options, fromGhc, toGhc, ghcLeaves);
@@ -145,8 +145,7 @@ TEST_F(FrontEndTest, SaysWhatIsWrongWithGhcsMessage) {
 }
 
 TEST_F(FrontEndTest, SaysThatGhcStoppedInsideAMessage) {
-  Outcome outcome = runAndListen(sends(hello() + yes()) + "cat <&3 >/dev/null",
-                                 kResolveObjs + std::string("\x02\0\0", 3), true);
+  Outcome outcome = runAndListen(sends(hello()) + "cat <&3 >/dev/null", std::string("\x02\0\0", 3), true);
   EXPECT_EQ(outcome.status, 1);
   EXPECT_TRUE(has(outcome.said, "ends inside message")) << outcome.said;
 }

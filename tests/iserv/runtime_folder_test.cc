@@ -2,13 +2,18 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "tests/iserv/environment.h"
 #include "tests/iserv/temporary_folder.h"
@@ -126,10 +131,55 @@ TEST_F(RuntimeFolder, IsShortEnoughForASocket) {
   Result<std::string> folder = runtimeFolder();
   ASSERT_TRUE(folder) << folder.error().message;
   EXPECT_EQ((*folder + "/" + name).size(), sizeof address.sun_path - 1);
-  environment_.set("XDG_RUNTIME_DIR", parent + "x");
-  ASSERT_TRUE(fs::create_directory(parent + "x"));
-  EXPECT_EQ(complaint(), parent + "x/splicehost is too long a path for a socket; " +
-                             "set XDG_RUNTIME_DIR to a shorter one");
+}
+
+// It goes by a name of its own in a short place, which is another one for another folder.
+TEST_F(RuntimeFolder, IsElsewhereIfItsPathIsTooLong) {
+  std::set<std::string> folders;
+  for (std::string name : {std::string(120, 'x'), std::string(120, 'y')}) {
+    ASSERT_TRUE(fs::create_directory(parent_.path() / name));
+    environment_.set("XDG_RUNTIME_DIR", parent_.path() / name);
+    Result<std::string> folder = runtimeFolder();
+    ASSERT_TRUE(folder) << folder.error().message;
+    EXPECT_TRUE(folder->starts_with("/tmp/splicehost-" + std::to_string(geteuid()) + "-")) << *folder;
+    EXPECT_EQ(modeOf(*folder), 0700u);
+    EXPECT_EQ(*runtimeFolder(), *folder);
+    folders.insert(*folder);
+    fs::remove(*folder);
+  }
+  EXPECT_EQ(folders.size(), 2u);
+}
+
+// /tmp, $TMPDIR and the cache folder are tried in turn. The child has a /tmp of its own that it cannot write to.
+TEST_F(RuntimeFolder, IsWhereItCanBeMade) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can mount";
+  environment_.unset("XDG_RUNTIME_DIR");
+  environment_.unset("TMPDIR");
+  environment_.set("XDG_CACHE_HOME", parent_.path() / "cache");
+  std::string temporary = parent_.path() / "temporary", name = "/splicehost-" + std::to_string(geteuid());
+  ASSERT_TRUE(fs::create_directory(temporary));
+  pid_t child = fork();
+  if (child == 0) {
+    // The folder of this test may be in /tmp.
+    bool there = unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                 mount(temporary.c_str(), temporary.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+                 chdir(parent_.path().c_str()) == 0 &&
+                 mount(parent_.path().c_str(), "/mnt", nullptr, MS_BIND | MS_REC, nullptr) == 0 &&
+                 mount("none", "/tmp", "tmpfs", MS_RDONLY, nullptr) == 0;
+    setenv("XDG_CACHE_HOME", "/mnt/cache", 1);
+    Result<std::string> cache = runtimeFolder();
+    setenv("TMPDIR", "/mnt/temporary", 1);
+    Result<std::string> tmpdir = runtimeFolder();
+    chmod("/mnt/temporary", 0777);
+    Result<std::string> unsafe = runtimeFolder();
+    if (!there) _exit(1);
+    if (!cache || *cache != "/mnt/cache" + name) _exit(2);
+    if (!tmpdir || *tmpdir != "/mnt/temporary" + name) _exit(3);
+    _exit(unsafe && *unsafe == *cache ? 0 : 4);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 // The name that a child process finds after it has changed something of its own.
@@ -185,8 +235,21 @@ TEST_F(BrokerSocketName, IsOfOneProgram) {
 
 TEST_F(BrokerSocketName, IsOfOneWorld) {
   EXPECT_NE(nameInChild(program_, [] { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0; }), name_);
+  EXPECT_NE(nameInChild(program_, [] { return prctl(PR_SET_TIMERSLACK, 70000, 0, 0, 0) == 0; }), name_);
+  EXPECT_NE(nameInChild(program_, [] { return personality(ADDR_NO_RANDOMIZE) >= 0; }), name_);
+  EXPECT_NE(nameInChild(program_, [] {
+              sched_param none = {};
+              return sched_setscheduler(0, SCHED_BATCH, &none) == 0;
+            }),
+            name_);
+  EXPECT_NE(nameInChild(program_, [] { return syscall(SYS_ioprio_set, 1, 0, 3 << 13) == 0; }), name_);
+  EXPECT_NE(nameInChild(program_, [] { return bool(std::ofstream("/proc/self/oom_score_adj") << 500 << std::flush); }),
+            name_);
   if (geteuid() != 0) GTEST_SKIP() << "only root can change the rest";
   EXPECT_NE(nameInChild(program_, [] { return setegid(12345) == 0; }), name_);
+  EXPECT_NE(nameInChild(program_, [] { return setresuid(-1, -1, 12345) == 0; }), name_);
+  EXPECT_NE(nameInChild(program_, [] { return prctl(PR_CAPBSET_DROP, 5, 0, 0, 0) == 0; }), name_);
+  EXPECT_NE(nameInChild(program_, [] { return unshare(CLONE_NEWCGROUP) == 0; }), name_);
   EXPECT_NE(nameInChild(program_, [] { return unshare(CLONE_NEWNS) == 0; }), name_);
   EXPECT_NE(nameInChild(program_, [] { return unshare(CLONE_NEWNET) == 0; }), name_);
   EXPECT_NE(nameInChild(program_, [] { return unshare(CLONE_NEWUTS) == 0; }), name_);

@@ -41,12 +41,6 @@ std::string readingError(const std::string& archive) {
   return members ? "none" : members.error().message;
 }
 
-std::string indexError(const std::string& archive) {
-  const Bytes bytes = toBytes(archive);
-  Result<std::vector<ArchiveSymbol>> index = readArchiveIndex(bytes);
-  return index ? "none" : index.error().message;
-}
-
 TEST(Archive, ReadsWhatArWrites) {
   const test::TemporaryDirectory directory;
   directory.write("a.o", "first");
@@ -156,61 +150,6 @@ TEST(Archive, SaysWhatIsWrongWithABsdName) {
             "offset 8: the length of a BSD member name is '             '");
 }
 
-TEST(Archive, ReadsTheSymbolIndex) {
-  const test::TemporaryDirectory directory;
-  directory.compile("a.o", "int a1, a2 = 2; int a3(void) { return a1; }");
-  directory.compile("b.o", "int b1 = 1;");
-  for (const bool thin : {false, true}) {
-    const Bytes bytes = test::readFile(
-        directory.archive(thin ? "rcsT" : "rcs", thin ? "thin.a" : "libx.a", "a.o b.o"));
-    Result<std::vector<ArchiveMember>> members = readArchive(bytes);
-    Result<std::vector<ArchiveSymbol>> symbols = readArchiveIndex(bytes);
-    ASSERT_TRUE(members.ok() && symbols.ok());
-    std::string found;
-    for (const ArchiveSymbol& symbol : *symbols)
-      for (const ArchiveMember& member : *members)
-        if (member.offset == symbol.memberOffset)
-          found += std::string(symbol.name) + ":" + nameOf(member) + " ";
-    EXPECT_EQ(found, "a1:a.o a2:a.o a3:a.o b1:b.o ");
-  }
-}
-
-TEST(Archive, ReadsAnIndexWith64BitNumbers) {
-  const Bytes bytes = toBytes("!<arch>\n" +
-                              member("/SYM64/",
-                                     "\0\0\0\0\0\0\0\1"
-                                     "\0\0\0\0\0\0\0\x5e"
-                                     "symbol\0\0"s) +
-                              member("a.o/", "ab"));
-  Result<std::vector<ArchiveSymbol>> symbols = readArchiveIndex(bytes);
-  ASSERT_TRUE(symbols.ok()) << symbols.error().message;
-  ASSERT_EQ(symbols->size(), 1u);
-  EXPECT_EQ((*symbols)[0].name, "symbol");
-  EXPECT_EQ((*symbols)[0].memberOffset, 0x5eu);
-}
-
-TEST(Archive, AnArchiveWithoutIndexHasNoSymbols) {
-  for (const std::string& archive : {"!<arch>\n"s, "!<arch>\n" + member("a.o/", "ab")}) {
-    const Bytes bytes = toBytes(archive);
-    Result<std::vector<ArchiveSymbol>> symbols = readArchiveIndex(bytes);
-    ASSERT_TRUE(symbols.ok());
-    EXPECT_TRUE(symbols->empty());
-  }
-}
-
-TEST(Archive, SaysWhatIsWrongWithAnIndex) {
-  EXPECT_EQ(indexError("!<arch>\n" + member("/", "ab")), "symbol index: no room for its count");
-  EXPECT_EQ(indexError("!<arch>\n" + member("/", "\0\0\0\2\0\0\0\0"s)),
-            "symbol index: claims 2 symbols, but has only 8 bytes");
-  EXPECT_EQ(indexError("!<arch>\n" + member("/", "\xFF\xFF\xFF\xFF"s)),
-            "symbol index: claims 4294967295 symbols, but has only 4 bytes");
-  EXPECT_EQ(indexError("!<arch>\n" + member("/", "\0\0\0\1\0\0\0\x08name"s)),
-            "symbol index: the name of symbol 0 has no end");
-  EXPECT_EQ(indexError("!<arch>\n" + member("/", "\0\0\0\1\0\0\1\0name\0\0"s)),
-            "symbol index: symbol 'name' is said to be in a member at offset 256, where none can "
-            "be");
-}
-
 class DamagedArchive : public testing::TestWithParam<const char*> {
  protected:
   static Bytes make() {
@@ -230,7 +169,6 @@ TEST_P(DamagedArchive, CutShortAnywhereIsAnErrorOrAShorterArchive) {
     const Bytes cut(whole.begin(), whole.begin() + size);
     Result<std::vector<ArchiveMember>> read = readArchive(cut);
     EXPECT_TRUE(!read || read->size() < members) << size;
-    (void)readArchiveIndex(cut).ok();
   }
 }
 
@@ -248,7 +186,6 @@ TEST_P(DamagedArchive, ChangedAnywhereIsNeverReadOutOfBounds) {
         EXPECT_LE(member.data.data() + member.data.size(), changed.data() + changed.size());
       }
     }
-    (void)readArchiveIndex(changed).ok();
   }
 }
 

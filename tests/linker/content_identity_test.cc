@@ -2,10 +2,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 #include "test_inputs.h"
 
@@ -49,7 +49,7 @@ TEST(ContentIdentity, RefusesWhatIsNoRegularFile) {
   EXPECT_FALSE(digestFile(directory.path()).ok());
   EXPECT_EQ(stampOf(directory.file("missing")).error().message,
             "cannot examine " + directory.file("missing") + ": No such file or directory");
-  EXPECT_FALSE(DigestCache().digestOf(directory.file("fifo")).ok());
+  EXPECT_FALSE(DigestCache().contentOf(directory.file("fifo")).ok());
 }
 
 TEST(ContentIdentity, StampsByPathAndByDescriptorAgree) {
@@ -70,7 +70,7 @@ class DigestCacheTest : public testing::Test {
   // The cache's clock, this long after the file's last change.
   void setAge(const std::string& path, std::int64_t nanoseconds) {
     const Result<FileStamp> stamp = stampOf(path);
-    now_ = std::max(stamp->mtimeNs, stamp->ctimeNs) + nanoseconds;
+    now_ = stamp->ctimeNs + nanoseconds;
   }
 
   test::TemporaryDirectory directory_;
@@ -85,33 +85,33 @@ class DigestCacheTest : public testing::Test {
 TEST_F(DigestCacheTest, RemembersASettledFile) {
   const std::string path = directory_.write("file", "abc");
   setAge(path, 3 * kSecond);
-  EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+  EXPECT_EQ(cache_.contentOf(path)->digest.hex(), kAbcDigest);
   EXPECT_EQ(cache_.size(), 1u);
-  EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+  EXPECT_EQ(cache_.contentOf(path)->digest.hex(), kAbcDigest);
   // Another name of the same file. (A hard link would be a change of the ctime.)
   directory_.run("ln -s file soft-link");
-  EXPECT_EQ(cache_.digestOf(directory_.file("soft-link"))->hex(), kAbcDigest);
+  EXPECT_EQ(cache_.contentOf(directory_.file("soft-link"))->digest.hex(), kAbcDigest);
   EXPECT_EQ(hashings_, 1);
 }
 
 TEST_F(DigestCacheTest, SeesAChangedFile) {
   const std::string path = directory_.write("file", "abd");
   setAge(path, 3 * kSecond);
-  EXPECT_NE(cache_.digestOf(path)->hex(), kAbcDigest);
+  EXPECT_NE(cache_.contentOf(path)->digest.hex(), kAbcDigest);
   usleep(20'000);  // the kernel's clock for file times ticks every 1 to 10 ms
   overwrite(path, "abc");
-  EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+  EXPECT_EQ(cache_.contentOf(path)->digest.hex(), kAbcDigest);
 }
 
 TEST_F(DigestCacheTest, DoesNotTrustAYoungStamp) {
   const std::string path = directory_.write("file", "abc");
   for (const std::int64_t age : {-10 * kSecond, std::int64_t{0}, kSecond, 2 * kSecond}) {
     setAge(path, age);
-    EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+    EXPECT_EQ(cache_.contentOf(path)->digest.hex(), kAbcDigest);
     EXPECT_EQ(cache_.size(), 0u) << age;
   }
   setAge(path, 2 * kSecond + 1);
-  EXPECT_TRUE(cache_.digestOf(path).ok());
+  EXPECT_TRUE(cache_.contentOf(path).ok());
   EXPECT_EQ(cache_.size(), 1u);
 }
 
@@ -119,9 +119,9 @@ TEST_F(DigestCacheTest, AFileWrittenTwiceInATickIsReadTwice) {
   // Whether or not the two stamps are the same here, the second digest is of the second content.
   const std::string path = directory_.write("file", "abd");
   setAge(path, 0);
-  const std::string first = cache_.digestOf(path)->hex();
+  const std::string first = cache_.contentOf(path)->digest.hex();
   overwrite(path, "abc");
-  EXPECT_EQ(cache_.digestOf(path)->hex(), kAbcDigest);
+  EXPECT_EQ(cache_.contentOf(path)->digest.hex(), kAbcDigest);
   EXPECT_NE(first, kAbcDigest);
 }
 
@@ -129,14 +129,73 @@ TEST_F(DigestCacheTest, AnOldMtimeDoesNotHideAYoungCtime) {
   const std::string path = directory_.write("file", "abc");
   directory_.run("touch -d 2001-01-01 file");
   setAge(path, kSecond);
-  EXPECT_TRUE(cache_.digestOf(path).ok());
+  EXPECT_TRUE(cache_.contentOf(path).ok());
   EXPECT_EQ(cache_.size(), 0u);
+}
+
+TEST_F(DigestCacheTest, AnMtimeInTheFutureHidesNothing) {
+  // The kernel's own time of the last change is what counts.
+  const std::string path = directory_.write("file", "abc");
+  directory_.run("touch -d '+ 10 years' file");
+  setAge(path, 3 * kSecond);
+  EXPECT_EQ(cache_.contentOf(path)->digest.hex(), kAbcDigest);
+  EXPECT_EQ(cache_.size(), 1u);
+}
+
+TEST_F(DigestCacheTest, AFileThatIsMappedForWritingIsReadAgain) {
+  const std::string path = directory_.write("file", "abd");
+  const int fd = open(path.c_str(), O_RDWR);
+  char* bytes = static_cast<char*>(mmap(nullptr, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+  close(fd);
+  ASSERT_NE(bytes, MAP_FAILED);
+  bytes[2] = 'x';  // sets the times, once
+  setAge(path, 3 * kSecond);
+  EXPECT_NE(cache_.contentOf(path)->digest.hex(), kAbcDigest);
+  EXPECT_EQ(cache_.size(), 0u);
+  usleep(20'000);
+  bytes[2] = 'c';
+  EXPECT_EQ(cache_.contentOf(path)->digest.hex(), kAbcDigest);
+  munmap(bytes, 3);
+  setAge(path, 3 * kSecond);
+  EXPECT_TRUE(cache_.contentOf(path)->settled);
+}
+
+TEST(ContentIdentity, LooksForWritersWithoutHarm) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.write("file", "abc");
+  const OpenFile file = *OpenFile::open(path);
+  EXPECT_FALSE(isWrittenTo(file.fd()));
+  const int writer = open(path.c_str(), O_WRONLY);
+  EXPECT_TRUE(isWrittenTo(file.fd()));
+  close(writer);
+  EXPECT_FALSE(isWrittenTo(file.fd()));
+  // A writer that comes meanwhile is held up for no longer than the look takes, and nobody dies of it.
+  const pid_t other = fork();
+  if (other == 0) {
+    for (;;) close(open(path.c_str(), O_WRONLY));
+  }
+  for (int i = 0; i < 3000; ++i) (void)isWrittenTo(file.fd());
+  kill(other, SIGKILL);
+}
+
+TEST(ContentIdentity, AnOpenFileStaysTheSameOne) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.write("file", "abc");
+  const OpenFile file = *OpenFile::open(path);
+  directory.run("mv file old && echo other > file");
+  EXPECT_EQ(file.content()->digest.hex(), kAbcDigest);
+  EXPECT_NE(file.content()->stamp, *stampOf(path));
+}
+
+TEST(ContentIdentity, AStampThatProvesNothingNeverSettles) {
+  const FileStamp stamp{1, 2, 3, 4, 5, 0};
+  EXPECT_FALSE(hasSettled(stamp, systemClock()));
 }
 
 TEST(DigestCache, UsesTheSystemsClock) {
   const test::TemporaryDirectory directory;
   DigestCache cache;
-  EXPECT_EQ(cache.digestOf(directory.write("file", "abc"))->hex(), kAbcDigest);
+  EXPECT_EQ(cache.contentOf(directory.write("file", "abc"))->digest.hex(), kAbcDigest);
   EXPECT_EQ(cache.size(), 0u);  // just written
 }
 

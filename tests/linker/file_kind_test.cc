@@ -49,13 +49,6 @@ TEST(FileKind, NamesTheKindOfElfFile) {
   EXPECT_EQ(describeContent(object), "a truncated ELF file");
 }
 
-TEST(FileKind, KnowsTheMagicNumbersOfObjects) {
-  EXPECT_TRUE(hasObjectMagic(test::sampleObject()));
-  EXPECT_TRUE(hasObjectMagic(toBytes("\x64\x86 coff")));
-  EXPECT_FALSE(hasObjectMagic(toBytes("BC\xC0\xDE")));
-  EXPECT_FALSE(hasObjectMagic({}));
-}
-
 TEST(FileKind, MakesTextFitForAMessage) {
   EXPECT_EQ(printable("Foo.o"), "Foo.o");
   EXPECT_EQ(printable("a\nb\x80\x7F"), "a?b??");

@@ -15,13 +15,13 @@ namespace {
 
 using test::Bytes;
 
-std::string archiveProblem(const std::string& path, const LoadCheck& check = {}) {
-  Status checked = checkLoadableArchive(path, check);
+std::string archiveProblem(const std::string& path) {
+  Status checked = checkLoadableArchive(path);
   return checked ? "none" : checked.error().message;
 }
 
-std::string objectProblem(const std::string& path, const LoadCheck& check = {}) {
-  Status checked = checkLoadableObject(path, check);
+std::string objectProblem(const std::string& path) {
+  Status checked = checkLoadableObject(path);
   return checked ? "none" : checked.error().message;
 }
 
@@ -85,21 +85,6 @@ TEST_F(ObjectCheck, NamesMemberOffsetAndSection) {
                                       "): section 1 (.text) reaches 88 bytes past the end");
 }
 
-TEST_F(ObjectCheck, ChecksContentsUnlessToldNotTo) {
-  Bytes object = test::sampleObject();
-  test::changeEntry<Elf64_Rela>(
-      object, ".rela.text", [](const Elf64_Rela&) { return true; },
-      [](Elf64_Rela& relocation) { relocation.r_offset = ~0ull; });
-  directory_.write("bad.o", object);
-  const std::string path = directory_.archive("rcs", "libx.a", "good.o bad.o");
-  LoadCheck headers;
-  headers.depth = Depth::Headers;
-  EXPECT_EQ(archiveProblem(path, headers), "none");
-  EXPECT_EQ(objectProblem(directory_.file("bad.o"), headers), "none");
-  EXPECT_NE(archiveProblem(path).find("relocation 0 (type "), std::string::npos);
-  EXPECT_NE(objectProblem(directory_.file("bad.o")).find("relocation 0 (type "), std::string::npos);
-}
-
 TEST_F(ObjectCheck, AnObjectByNameHasToBeOne) {
   directory_.write("bitcode.o", "BC\xC0\xDE");
   const std::string path = directory_.archive("rcS", "libx.a", "bitcode.o");
@@ -113,23 +98,23 @@ TEST_F(ObjectCheck, AnObjectByNameHasToBeOne) {
                                        "relocatable object");
 }
 
+TEST_F(ObjectCheck, ChecksContents) {
+  Bytes object = test::sampleObject();
+  test::changeEntry<Elf64_Rela>(
+      object, ".rela.text", [](const Elf64_Rela&) { return true; },
+      [](Elf64_Rela& relocation) { relocation.r_offset = ~0ull; });
+  directory_.write("bad.o", object);
+  const std::string path = directory_.archive("rcs", "libx.a", "good.o bad.o");
+  EXPECT_NE(archiveProblem(path).find("relocation 0 (type "), std::string::npos);
+  EXPECT_NE(objectProblem(directory_.file("bad.o")).find("relocation 0 (type "), std::string::npos);
+}
+
 TEST_F(ObjectCheck, PassesOverWhatTheRtsPassesOver) {
-  LoadCheck byContent;
-  byContent.members = MemberRule::ByContent;
-  directory_.write("bitcode.o", "BC\xC0\xDE");
   Bytes shared = test::sampleObject();
   test::changeHeader(shared, [](Elf64_Ehdr& header) { header.e_type = ET_DYN; });
   directory_.write("inner.so", shared);
-
-  const std::string bitcode = directory_.archive("rcS", "bitcode.a", "bitcode.o");
-  EXPECT_NE(archiveProblem(bitcode), "none");
-  EXPECT_EQ(archiveProblem(bitcode, byContent), "none");
-  const std::string inner = directory_.archive("rcs", "inner.a", "inner.so");
-  EXPECT_EQ(archiveProblem(inner), "none");
-  EXPECT_NE(archiveProblem(inner, byContent), "none");
-  const std::string thin = directory_.archive("rcsT", "thin.a", "notes.txt");
-  EXPECT_EQ(archiveProblem(thin), "none");
-  EXPECT_NE(archiveProblem(thin, byContent), "none");
+  EXPECT_EQ(archiveProblem(directory_.archive("rcs", "inner.a", "inner.so")), "none");
+  EXPECT_EQ(archiveProblem(directory_.archive("rcsT", "thin.a", "notes.txt")), "none");
 }
 
 TEST_F(ObjectCheck, LooksUpTheMembersOfAThinArchive) {

@@ -70,16 +70,6 @@ TEST(ThMessage, TagsWithAMeaning) {
   }
 }
 
-TEST(RequestName, IsTheSchemas) {
-  std::set<std::string> names;
-  for (const ghc::Version& version : ghc::versions()) {
-    for (auto which : version.requests) names.insert(requestName(which));
-  }
-  EXPECT_EQ(names.size(), 42u);
-  EXPECT_EQ(requestName(schema::Request::LOAD_ARCHIVE), "loadArchive");
-  EXPECT_EQ(requestName(schema::Request::RTS_REVERT_CAFS), "rtsRevertCafs");
-}
-
 TEST(Subject, NamesWhatItIsAbout) {
   EXPECT_EQ(describeBuilt("loadDll", subject), "loadDll libm.so.6");
   EXPECT_EQ(describeBuilt("lookupSymbol", subject), "lookupSymbol base_GHCziBase_zzip_closure");

@@ -55,6 +55,13 @@ TEST(FileName, UndoesWhatGhcCouldNotDecode) {
   EXPECT_EQ(fileName("\xed\xb2\x80\xed\xb3\xbf"), "\x80\xff");
 }
 
+TEST(FileName, IsUndoneByHaskellString) {
+  for (std::string_view bytes : {"", "/t/caf\xe9.o", "/\u03bb/\u4e2d", "\xed\xb3\xa9", "\xff\x80", "\xc3\xa9", "\xed"}) {
+    EXPECT_EQ(fileName(haskellString(bytes)), bytes);
+  }
+  EXPECT_EQ(haskellString("/\u03bb/caf\xe9"), "/\u03bb/caf\xed\xb3\xa9");
+}
+
 TEST(FileName, LeavesAllElse) {
   for (std::string_view name :
        {"", "/usr/lib/libm.a", "/\u03bb/\u4e2d/\U0001f600", "\uac00\ud7a3"}) {

@@ -8,8 +8,8 @@
 #include <map>
 #include <set>
 
-#include "protocol/describe.h"
 #include "protocol/ghc_messages.h"
+#include "protocol/message_layout.h"
 #include "tests/protocol/cases.h"
 #include "tests/protocol/recorded.h"
 #include "tests/protocol/wire.h"
@@ -23,10 +23,6 @@ using testing::Turn;
 
 constexpr std::byte kStartRecover{15};
 constexpr std::byte kEndRecover{16};
-
-bool runsTemplateHaskell(schema::Request::Which which) {
-  return which == schema::Request::RUN_TH || which == schema::Request::RUN_MOD_FINALIZERS;
-}
 
 // A request and what the interpreter answered.
 struct Exchange {
@@ -63,14 +59,14 @@ class Session {
       auto request = message.initRoot<schema::Request>();
       auto decoded = decodeRequest(version_, bytes, request);
       ASSERT_TRUE(decoded) << decoded.error().message;
-      ASSERT_GT(decoded->size, 0u) << requestName(request.which());
+      ASSERT_GT(decoded->size, 0u) << kindOf(request.which()).name;
       Exchange& exchange = exchanges_.emplace_back();
       exchange.which = request.which();
       Bytes own = bytes.first(decoded->size);
       exchange.request.assign(own.begin(), own.end());
       bytes = bytes.subspan(decoded->size);
     }
-    inSplice_ = runsTemplateHaskell(exchanges_.back().which);
+    inSplice_ = kindOf(exchanges_.back().which).asks;
   }
 
   void onInterpreter(Bytes bytes) {
@@ -125,17 +121,17 @@ TEST_P(Recorded, AnswersSurvive) {
     capnp::MallocMessageBuilder message;
     auto reply = message.initRoot<schema::Reply>();
     Status decoded = decodeReply(version(), exchange.which, exchange.answer, reply);
-    ASSERT_TRUE(decoded) << requestName(exchange.which) << ": " << decoded.error().message;
+    ASSERT_TRUE(decoded) << kindOf(exchange.which).name << ": " << decoded.error().message;
     auto words = capnp::messageToFlatArray(message);
     capnp::FlatArrayMessageReader reader(words);
     Writer out;
     Status encoded = encodeReply(version(), exchange.which, reader.getRoot<schema::Reply>(), out);
     ASSERT_TRUE(encoded) << encoded.error().message;
     std::string announced;
-    if (runsTemplateHaskell(exchange.which)) {
+    if (kindOf(exchange.which).asks) {
       announced = hex(std::as_bytes(std::span(&version().runTHDoneTag, 1)));
     }
-    EXPECT_EQ(hex(out.bytes()), announced + hex(exchange.answer)) << requestName(exchange.which);
+    EXPECT_EQ(hex(out.bytes()), announced + hex(exchange.answer)) << kindOf(exchange.which).name;
   }
 }
 
@@ -192,7 +188,7 @@ TEST_P(RecordedSessions, CoverMostKinds) {
         R::NEW_BREAK_ARRAY, R::MK_COST_CENTRES, R::ENABLE_BREAKPOINT, R::SETUP_BREAKPOINT,
         R::NEW_BREAK_MODULE, R::MALLOC_STRINGS, R::FREE_REFERENCES, R::SHUTDOWN}) {
     if (requestTag(version, which) >= 0) {
-      EXPECT_GT(kinds[which], 0) << requestName(which);
+      EXPECT_GT(kinds[which], 0) << kindOf(which).name;
     }
   }
   EXPECT_GT(questions, 20);

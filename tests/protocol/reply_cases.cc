@@ -60,7 +60,14 @@ std::function<void(Builder)> stop(const ghc::Version& version, bool isException,
 }
 
 std::function<void(Builder)> exitCode(int64_t code) {
-  return [code](Builder reply) { complete(reply, 1).initException().setExitCode(code); };
+  return [code](Builder reply) {
+    auto exit = complete(reply, 1).initException().initExit();
+    if (code == 0) {
+      exit.setSuccess();
+    } else {
+      exit.setFailure(code);
+    }
+  };
 }
 
 std::vector<ReplyCase> makeCases(const ghc::Version& version) {
@@ -127,7 +134,7 @@ std::vector<ReplyCase> makeCases(const ghc::Version& version) {
        [](Builder r) { r.initEvalString().initException().setOther(""); }},
       {"evalStringToString", Request::EVAL_STRING_TO_STRING, "01 #0",
        [](Builder r) { r.initEvalString().setText(""); }},
-      {"evalIo", Request::EVAL_IO, "01", [](Builder r) { r.initEvalUnit().initReferences(0); }},
+      {"evalIo", Request::EVAL_IO, "01", [](Builder r) { r.initEvalUnit().setNone(); }},
       {"evalIoInterrupted", Request::EVAL_IO, "00 00",
        [](Builder r) { r.initEvalUnit().initException().setUserInterrupt(); }},
       {"mkCostCentres", Request::MK_COST_CENTRES, "#1 #14", pointers({14})},
@@ -149,7 +156,7 @@ std::vector<ReplyCase> makeCases(const ghc::Version& version) {
       {"getBreakpointVarNothing", Request::GET_BREAKPOINT_VAR, "00", setNoPointer},
       {"startTh", Request::START_TH, "#17", pointer(17)},
       {"runModFinalizers", Request::RUN_MOD_FINALIZERS, "00",
-       [](Builder r) { r.initQResult().initDone(0); }},
+       [](Builder r) { r.initQResult().setNone(); }},
       {"runModFinalizersException", Request::RUN_MOD_FINALIZERS, "01 #4 'late",
        [](Builder r) { r.initQResult().setException("late"); }},
       {"addSptEntry", Request::ADD_SPT_ENTRY, "", setDone},
@@ -163,7 +170,7 @@ std::vector<ReplyCase> makeCases(const ghc::Version& version) {
       {"runThException", Request::RUN_TH, "01 #2 'x cebb",
        [](Builder r) { r.initQResult().setException("x\u03bb"); }},
       {"runThFail", Request::RUN_TH, "02 #0", [](Builder r) { r.initQResult().setFail(""); }},
-      {"seq", Request::SEQ, "00 #2 01", [](Builder r) { complete(r, 2).initReferences(0); }},
+      {"seq", Request::SEQ, "00 #2 01", [](Builder r) { complete(r, 2).setNone(); }},
       {"seqBreak", Request::SEQ, atException, stop(version, true, 0)},
       {"rtsRevertCafs", Request::RTS_REVERT_CAFS, "", setDone},
       {"resumeSeqException", Request::RESUME_SEQ, "00 #2 00 02 #1 'x",

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "protocol/ghc_messages.h"
+#include "protocol/message_layout.h"
 #include "tests/protocol/cases.h"
 #include "tests/protocol/recorded.h"
 #include "tests/protocol/wire.h"
@@ -34,14 +35,10 @@ struct Reply {
   std::string text() { return kj::str(builder.asReader()).cStr(); }
 };
 
-bool isSplice(Kind which) {
-  return which == Kind::RUN_TH || which == Kind::RUN_MOD_FINALIZERS;
-}
-
 // What GHC gets to read.
 std::vector<std::byte> bytesForGhc(const Version& version, const ReplyCase& each) {
   std::vector<std::byte> bytes = wire(each.bytes);
-  if (isSplice(each.request)) bytes.insert(bytes.begin(), std::byte{version.runTHDoneTag});
+  if (kindOf(each.request).asks) bytes.insert(bytes.begin(), std::byte{version.runTHDoneTag});
   return bytes;
 }
 
@@ -60,7 +57,7 @@ class Replies : public ::testing::TestWithParam<Versioned<ReplyCase>> {
 TEST_P(Replies, AreEncoded) {
   Reply reply{version()};
   each().build(reply.builder);
-  EXPECT_EQ(reply.builder.which(), replyKind(each().request));
+  EXPECT_EQ(reply.builder.which(), kindOf(each().request).reply);
   Writer out;
   Status encoded = encodeReply(version(), each().request, reply.builder, out);
   ASSERT_TRUE(encoded) << encoded.error().message;
@@ -98,7 +95,7 @@ TEST_P(Replies, OfAnotherKindAreRefused) {
   for (const ReplyCase& other : replyCases(version())) {
     Reply reply{version()};
     other.build(reply.builder);
-    if (reply.builder.which() == replyKind(each().request)) continue;
+    if (reply.builder.which() == kindOf(each().request).reply) continue;
     Writer out;
     EXPECT_FALSE(encodeReply(version(), each().request, reply.builder, out)) << other.name;
     EXPECT_TRUE(out.bytes().empty()) << other.name;
@@ -152,7 +149,7 @@ TEST(Reply, ToGetClosureIsPassedOn) {
   auto bytes = wire("09 #1 ff00");
   Reply reply;
   ASSERT_TRUE(reply.decode(Kind::GET_CLOSURE, bytes));
-  EXPECT_EQ(replyKind(Kind::GET_CLOSURE), schema::Reply::CLOSURE);
+  EXPECT_EQ(kindOf(Kind::GET_CLOSURE).reply, schema::Reply::CLOSURE);
   Writer out;
   ASSERT_TRUE(encodeReply(kGhc902, Kind::GET_CLOSURE, reply.builder, out));
   EXPECT_EQ(hex(out.bytes()), hex(bytes));
@@ -165,6 +162,17 @@ TEST(Reply, FailedIsTheReason) {
   Status encoded = encodeReply(kGhc902, Kind::LOAD_ARCHIVE, reply.builder, out);
   ASSERT_FALSE(encoded);
   EXPECT_EQ(encoded.error().message, "libx.a: no archive");
+}
+
+// What a success holds depends on the request; another value would have other bytes.
+TEST(Reply, WithAValueOfAnotherRequestIsRefused) {
+  Reply reply;
+  auto result = reply.builder.initEvalStatus().initComplete().initResult();
+  result.setText("a string");
+  Writer out;
+  Status encoded = encodeReply(kGhc902, Kind::EVAL_STMT, reply.builder, out);
+  ASSERT_FALSE(encoded);
+  EXPECT_EQ(encoded.error().message, "the interpreter's reply holds `text`, not `references`");
 }
 
 // The system linker names files by their bytes. GHC would wait for the rest of a character, for

@@ -1,5 +1,6 @@
 // The broker as its clients see it. The test is the client, and the interpreters are fake_zygote.cc.
 
+#include <capnp/any.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -7,6 +8,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -717,6 +719,127 @@ TEST_F(BrokerTest, SurvivesWhateverDies) {
     client.receive();
     return client.status().root<schema::FromBroker>().getStatus().getSessions().size() == 0;
   }));
+}
+
+// --- clients that are no good: each costs itself, and nobody else
+
+// Sends a message as it is, with the fds of an attach.
+void sendRaw(Client& client, kj::ArrayPtr<const capnp::word> words) {
+  kj::AutoCloseFd folder(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  int fds[] = {folder.get(), folder.get()};
+  uint64_t where = 0;
+  iovec parts[] = {{&where, sizeof where}, {const_cast<capnp::word*>(words.begin()), words.asBytes().size()}};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
+  msghdr header = {};
+  header.msg_iov = parts;
+  header.msg_iovlen = 2;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof fds);
+  memcpy(CMSG_DATA(rights), fds, sizeof fds);
+  ASSERT_GT(sendmsg(client.socket().fd(), &header, 0), 0);
+}
+
+// A pointer in a place that the schema does not know is copied with what is around it, and leads nowhere.
+TEST_F(BrokerTest, OutlivesPointersThatNobodyReads) {
+  start();
+  pid_t broker = brokerProcess();
+  auto poisoned = [](schema::ToBroker::Which which, unsigned known) {
+    capnp::MallocMessageBuilder message;
+    auto root = message.initRoot<capnp::AnyPointer>().initAsAnyStruct(1, 1);
+    *reinterpret_cast<uint16_t*>(root.getDataSection().begin()) = static_cast<uint16_t>(which);
+    // The struct that is copied: a key in a hello, or an attach.
+    auto inner = root.getPointerSection()[0].initAsAnyStruct(3, known + 1);
+    auto copied = which == schema::ToBroker::HELLO ? inner.getPointerSection()[0].initAsAnyStruct(1, 8) : inner;
+    if (which == schema::ToBroker::HELLO) {
+      *reinterpret_cast<uint32_t*>(inner.getDataSection().begin()) = schema::BROKER_PROTOCOL_VERSION;
+    }
+    auto pointers = copied.getPointerSection();
+    pointers[pointers.size() - 1].setAs<capnp::Text>("x");
+    auto words = capnp::messageToFlatArray(message);
+    reinterpret_cast<uint64_t*>(words.begin())[words.size() - 2] = (uint64_t{0x10001} << 32) | (0x3fff << 2);
+    return words;
+  };
+  Client greeting = connect();
+  sendRaw(greeting, poisoned(schema::ToBroker::HELLO, 1));
+  EXPECT_FALSE(greeting.receive());
+  Client attaching = frontEnd();
+  sendRaw(attaching, poisoned(schema::ToBroker::ATTACH, 6));
+  EXPECT_FALSE(attaching.receive());
+  EXPECT_EQ(brokerProcess(), broker);
+  Client good = frontEnd();
+  EXPECT_TRUE(good.attach(good.nodes.at(0).id, {}));
+}
+
+TEST_F(BrokerTest, HangsUpOnWhoAsksWithoutEnd) {
+  start();
+  Client client = connect();
+  client.greet();
+  ASSERT_TRUE(client.receive());
+  std::string file = folder_.write("large", std::string(1 << 20, 'x'));
+  bool hungUp = false;
+  for (int i = 0; i < 100'000 && !hungUp; ++i) {
+    capnp::MallocMessageBuilder message;
+    message.initRoot<schema::ToBroker>().setIdentify(toData(file));
+    hungUp = !client.socket().send(message);
+  }
+  EXPECT_TRUE(hungUp);
+  Client good = frontEnd();
+  EXPECT_TRUE(good.attach(good.nodes.at(0).id, {}));
+}
+
+TEST_F(BrokerTest, LetsSilentConnectionsGoForOthers) {
+  start();
+  std::vector<Client> silent;
+  for (int i = 0; i < 400; ++i) silent.push_back(connect());
+  Client good = frontEnd();
+  EXPECT_TRUE(good.attach(good.nodes.at(0).id, {}));
+  EXPECT_FALSE(silent.front().receive());
+}
+
+// Neither is a library, and reading either would not end soon.
+TEST_F(BrokerTest, DoesNotReadWhatIsNoLibrary) {
+  start();
+  std::string pipe = folder_.path() / "pipe", huge = folder_.path() / "huge";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  kj::AutoCloseFd file(open(huge.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+  ASSERT_EQ(ftruncate(file.get(), off_t{1} << 40), 0);
+  Client client = connect();
+  client.greet();
+  ASSERT_TRUE(client.receive());
+  for (const std::string& path : {pipe, huge, std::string("/dev/zero"), std::string(1 << 11, 'x')}) {
+    capnp::MallocMessageBuilder message;
+    message.initRoot<schema::ToBroker>().setIdentify(toData(path));
+    ASSERT_TRUE(client.socket().send(message));
+    auto answer = client.receive();
+    ASSERT_TRUE(answer && answer->root<schema::FromBroker>().isIdentity()) << path;
+    EXPECT_TRUE(answer->root<schema::FromBroker>().getIdentity().isUnreadable()) << path;
+  }
+}
+
+// Each would be a process, at the least.
+TEST_F(BrokerTest, HasSoManyKindsOfInterpretersAtTheMost) {
+  start();
+  std::vector<Client> clients;
+  bool refused = false;
+  for (int i = 0; i < 100 && !refused; ++i) {
+    Client& client = clients.emplace_back(connect());
+    capnp::MallocMessageBuilder message;
+    auto hello = message.initRoot<schema::ToBroker>().initHello();
+    hello.setProtocolVersion(schema::BROKER_PROTOCOL_VERSION);
+    auto key = hello.initInterpreter();
+    key.setProgram(toData(FAKE_ZYGOTE));
+    key.setProgramName(toData("fake"));
+    key.setBuildIdentity("build " + std::to_string(i));
+    ASSERT_TRUE(client.socket().send(message));
+    auto answer = client.receive();
+    ASSERT_TRUE(answer);
+    refused = answer->root<schema::FromBroker>().isRefused();
+  }
+  EXPECT_TRUE(refused);
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ class FakeZygote {
     done.setSettled(linker::hasSettled(stamp, linker::systemClock()));
     std::string dependency = contentOf(operation.file + ".needs");
     if (dependency.empty()) return;
-    auto list = done.initDependencies(1);
+    auto list = done.initConditions().initFiles(1);
     list[0].setPath(toData(dependency));
     writeStamp(*linker::stampOf(dependency), list[0].initStamp());
   }

@@ -10,6 +10,7 @@ namespace {
 
 using testing::archive;
 using testing::askedFor;
+using testing::file;
 using testing::kInit;
 using testing::kResolve;
 using testing::named;
@@ -70,7 +71,6 @@ TEST(LoadTrie, TrustsOnlySettledStamps) {
   EXPECT_TRUE(trie.walk(trie.root(), path).undecided);
   EXPECT_TRUE(trie.learn(*young.digest, young.stamp));
   EXPECT_EQ(trie.walk(trie.root(), path).matched, 1u);
-  EXPECT_EQ(trie.digestOf(young.stamp), young.digest);
   EXPECT_FALSE(trie.learn(testing::digestOf(3), young.stamp));
 }
 
@@ -99,6 +99,35 @@ TEST(LoadTrie, ForgetsNodesWithAllBelow) {
   EXPECT_EQ(trie.find(kept.id), &kept);
 }
 
+TEST(LoadTrie, ForgetsAllWithItsRoot) {
+  LoadTrie trie;
+  NodeId root = trie.root().id;
+  NodeId below = trie.add(trie.root(), std::vector{kInit}).id;
+  trie.drop(trie.root());
+  EXPECT_EQ(trie.find(below), nullptr);
+  EXPECT_EQ(trie.find(root), nullptr);
+  EXPECT_EQ(trie.find(trie.root().id), &trie.root());
+  EXPECT_EQ(trie.size(), 1u);
+}
+
+TEST(LoadTrie, KnowsABoundFileByItsPathToo) {
+  LoadTrie trie;
+  auto library = file(schema::LoadKind::LOAD_DLL, "/a/libfoo.so", 1);
+  library.bound = true;
+  auto& node = trie.add(trie.root(), std::vector{library});
+  auto same = askedFor({library});
+  EXPECT_EQ(trie.walk(trie.root(), same).end, &node);
+  auto relative = library;
+  relative.operation.relative = 3;
+  auto copy = library;
+  copy.operation.file = "/b/libfoo.so";
+  for (const auto& other : {relative, copy}) {
+    EXPECT_EQ(trie.walk(trie.root(), askedFor({other})).matched, 0u);
+    EXPECT_FALSE(trie.walk(trie.root(), askedFor({other})).undecided);
+    EXPECT_NE(&trie.add(trie.root(), std::vector{other}), &node);
+  }
+}
+
 TEST(LoadTrie, PrunesWhatHasNoZygote) {
   LoadTrie trie;
   auto& zygote = trie.add(trie.root(), std::vector{kInit, archive("/a/libHSa.a", 1)});
@@ -110,6 +139,15 @@ TEST(LoadTrie, PrunesWhatHasNoZygote) {
   zygote.hasZygote = false;
   trie.prune();
   EXPECT_EQ(trie.size(), 1u);
+}
+
+TEST(LoadTrie, ReadsWhereARelativePathBegins) {
+  for (auto [file, relative, expected] : {std::tuple("/a/b.so", 3u, 3u), {"/a/b.so", 2u, 0u}, {"/a/b.so", 7u, 0u},
+                                          {"/a/b.so", 4000u, 0u}, {"", 1u, 0u}, {"b.so", 1u, 0u}}) {
+    capnp::MallocMessageBuilder message;
+    writeOperation({schema::LoadKind::LOAD_DLL, file, relative}, message.initRoot<schema::LoadOperation>());
+    EXPECT_EQ(readOperation(message.getRoot<schema::LoadOperation>()).relative, expected) << file << relative;
+  }
 }
 
 // The operations that lead to the nodes of an image, in the order of their ids.

@@ -60,6 +60,11 @@ class StatusReport : public testing::Test {
     session.setZygoteProcessId(47120);
     session.setStarted(kNow - kSecond / 2);
     session.setReplayed(3);
+    auto unshared = status_.initUnshared(1)[0];
+    unshared.setFile(data("/x/libworkers.so"));
+    unshared.setGhcVersion("9.0.2");
+    unshared.setWay(schema::Way::DYNAMIC);
+    unshared.setWhy("it changes threads");
   }
 
   capnp::MallocMessageBuilder message_;
@@ -78,7 +83,10 @@ TEST_F(StatusReport, IsATable) {
       "   47120  9.0.2  profiled  2 files up to lens-5.0.1    288M      300M     12M      0       0  growing\n"
       "\n"
       "  session  client  zygote    age  replayed  state\n"
-      "     5000    4990   47120  0.5 s         3  waiting\n");
+      "     5000    4990   47120  0.5 s         3  waiting\n"
+      "\n"
+      "  not shared     GHC    way      why\n"
+      "  libworkers.so  9.0.2  dynamic  it changes threads\n");
 }
 
 TEST_F(StatusReport, HasNoEmptyTables) {
@@ -110,8 +118,10 @@ TEST_F(StatusReport, IsJson) {
             "\"symbols\": 7, \"lastUsed\": 1999998000000000, \"growing\": true}], "
             "\"sessions\": [{\"processId\": 5000, \"clientProcessId\": 4990, "
             "\"zygoteProcessId\": 47120, \"started\": 1999999500000000, \"replayed\": 3, "
-            "\"state\": \"waiting\"}]}\n");
-  EXPECT_EQ(noBrokerAsJson(), "{\"running\": false}\n");
+            "\"state\": \"waiting\"}], "
+            "\"unshared\": [{\"file\": \"/x/libworkers.so\", \"ghcVersion\": \"9.0.2\", \"way\": \"dynamic\", "
+            "\"why\": \"it changes threads\"}], \"others\": []}");
+  EXPECT_EQ(noBrokerAsJson(), "{\"running\": false}");
 }
 
 TEST_F(StatusReport, IsShort) {

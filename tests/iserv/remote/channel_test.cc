@@ -154,6 +154,40 @@ TEST_F(ChannelTest, RefusesFramesOfImpossibleSizes) {
   EXPECT_NE(complaint().find("is no frame of this protocol"), std::string::npos);
 }
 
+// However the text and the frame are cut into pieces.
+TEST_F(ChannelTest, TellsAGreetingFromTheFirstFrame) {
+  std::string greeting = "Welcome\n\nYou have mail. " + noise(1000), frame = sent("hello");
+  std::string all = greeting + frame;
+  for (size_t cut = 0; cut < all.size(); cut += cut < greeting.size() - 20 ? 97 : 1) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    Channel channel(plainStream(ends[1], ends[1]), milliseconds(300));
+    std::string shown;
+    channel.expectGreeting([&](std::string_view text) { shown += text; });
+    bool arrived = false;
+    for (const std::string& piece : {all.substr(0, cut), all.substr(cut)}) {
+      ASSERT_EQ(write(ends[0], piece.data(), piece.size()), static_cast<ssize_t>(piece.size()));
+      ASSERT_TRUE(channel.takeIn());
+      auto message = channel.next<schema::ToTarget>();
+      ASSERT_TRUE(message) << message.error().message;
+      arrived = message->has_value();
+    }
+    EXPECT_TRUE(arrived) << cut;
+    EXPECT_EQ(shown, greeting) << cut;
+    close(ends[0]);
+  }
+}
+
+TEST_F(ChannelTest, ShowsWhatIsNoFrameIfThereIsNone) {
+  std::string shown;
+  here_->expectGreeting([&](std::string_view text) { shown += text; });
+  put("This account is locked.");
+  EXPECT_EQ(complaint(), "");
+  shutdown(raw_, SHUT_WR);
+  EXPECT_EQ(complaint(), "");
+  EXPECT_EQ(shown, "This account is locked.");
+}
+
 TEST_F(ChannelTest, RefusesAFrameThatBecomesMoreThanItSays) {
   std::string frame = sent(std::string(10'000, 'x'));
   put(frame.substr(0, 4) + number(64) + frame.substr(8));

@@ -109,6 +109,20 @@ TEST_F(ContentStoreTest, IsFilledByOneAtATime) {
   EXPECT_TRUE(two->find(digestOf("lens"), "x"));
 }
 
+// As processes of the same id do, of containers that share a store.
+TEST_F(ContentStoreTest, MakesATreeTwiceAtATime) {
+  auto one = open(), two = open();
+  auto first = one->beginTree(digestOf("tree")), second = two->beginTree(digestOf("tree"));
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_NE(*first, *second);
+  for (const std::string& place : {*first, *second}) std::ofstream(place + "/file") << "content";
+  for (const auto& [store, made] : {std::pair(one.get(), *first), std::pair(two.get(), *second)}) {
+    auto place = store->finishTree(digestOf("tree"), made);
+    ASSERT_TRUE(place.ok()) << place.error().message;
+    EXPECT_EQ(access((*place + "/file").c_str(), R_OK), 0);
+  }
+}
+
 TEST_F(ContentStoreTest, NoticesDamage) {
   add(*open(), "lens", "x.a");
   std::string path = *open()->find(digestOf("lens"), "x.a");

@@ -19,7 +19,7 @@ class DigestMemoryTest : public ::testing::Test {
   std::string memory() { return folder_.path() / "digests"; }
 
   testing::TemporaryFolder folder_;
-  linker::FileStamp stamp_{1, 2, 3, 4, 5};
+  linker::FileStamp stamp_{1, 2, 3, 4, 5, 6};
   linker::ContentDigest digest_{{7, 8, 9}};
 };
 
@@ -33,18 +33,31 @@ TEST_F(DigestMemoryTest, RemembersFromOneToTheNext) {
 
 TEST_F(DigestMemoryTest, DoesNotTrustAFileThatCanChangeAndKeepItsStamp) {
   linker::FileStamp young = stamp_;
-  young.mtimeNs = linker::systemClock();
+  young.ctimeNs = linker::systemClock();
   DigestMemory remembered(memory());
   remembered.note(young, digest_, linker::systemClock());
   EXPECT_EQ(remembered.find(young), std::nullopt);
 }
 
+TEST_F(DigestMemoryTest, DoesNotTrustAnotherMountOrKernel) {
+  { DigestMemory(memory()).note(stamp_, digest_, linker::systemClock()); }
+  linker::FileStamp remounted = stamp_;
+  remounted.mount = 7;
+  EXPECT_EQ(DigestMemory(memory()).find(remounted), std::nullopt);
+  // Numbers of mounts begin anew when the machine starts: the first thing after the mark says which start it was.
+  std::fstream file(memory(), std::ios::in | std::ios::out);
+  file.seekp(8);
+  file << "00000000";
+  file.close();
+  EXPECT_EQ(DigestMemory(memory()).find(stamp_), std::nullopt);
+}
+
 TEST_F(DigestMemoryTest, ReadsAFileThatItDoesNotKnow) {
   std::string path = folder_.write("file", "abc");
-  auto digest = DigestMemory(memory()).digestOf(path);
+  auto digest = DigestMemory(memory()).contentOf(path);
   ASSERT_TRUE(digest.ok());
-  EXPECT_EQ(digest->hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_FALSE(DigestMemory(memory()).digestOf(folder_.path() / "nothing").ok());
+  EXPECT_EQ(digest->digest.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_FALSE(DigestMemory(memory()).contentOf(folder_.path() / "nothing").ok());
 }
 
 TEST_F(DigestMemoryTest, PassesOverDamage) {

@@ -72,8 +72,8 @@ TEST_F(HostFilesTest, DoesNotSendAFileThatHasChanged) {
 
 TEST_F(HostFilesTest, SendsNothingThatWasNotNamed) {
   folder_.write("file", "abc");
-  linker::ContentDigest digest = DigestMemory("").digestOf(folder_.path() / "file").ok()
-                                     ? *DigestMemory("").digestOf(folder_.path() / "file")
+  linker::ContentDigest digest = DigestMemory("").contentOf(folder_.path() / "file").ok()
+                                     ? DigestMemory("").contentOf(folder_.path() / "file")->digest
                                      : linker::ContentDigest();
   EXPECT_NE(text(digest).find("was not named"), std::string::npos);
 }

@@ -35,7 +35,7 @@ import GHC.Exts (Weak#)
 import GHC.IO (unsafeUnmask)
 import GHC.Serialized (deserializeWithData, serializeWithData, toSerialized)
 import GHC.TopHandler (flushStdHandles)
-import GHC.Weak (Weak (..))
+import GHC.Weak (Weak (..), deRefWeak)
 import GHCi.Message
 import GHCi.RemoteTypes
 import GHCi.Run (run)
@@ -60,8 +60,7 @@ foreign import ccall safe splicehost_end_forked :: IO ()
 -- | Carries out messages until there are no more.
 splicehost_evaluate_all :: IO ()
 splicehost_evaluate_all = mask_ $ do
-  me <- myThreadId
-  Weak weak <- mkWeakThreadId me
+  me@(Weak weak) <- myThreadId >>= mkWeakThreadId
   setTopHandlerThread weak
   next >>= mapM_ (\first -> prepare >> go me first >> flushStdHandles)
   where
@@ -186,12 +185,12 @@ evaluation answer action = (action >>= unsafeUnmask . encoded) `catch` \e -> do
 -- Interrupts --------------------------------------------------------------------------------------
 
 -- | The thread that carries out a message now. Whoever interrupts it holds this until that is done, so
--- that an interrupt never hits what comes next.
-evaluating :: MVar (Maybe ThreadId)
+-- that an interrupt never hits what comes next. Weak, or the RTS would never find a splice blocked for ever.
+evaluating :: MVar (Maybe (Weak ThreadId))
 evaluating = unsafePerformIO (newMVar Nothing)
 {-# NOINLINE evaluating #-}
 
-asEvaluator :: ThreadId -> IO a -> IO a
+asEvaluator :: Weak ThreadId -> IO a -> IO a
 asEvaluator me action = do
   _ <- swapMVar evaluating (Just me)
   result <- uninterruptibleMask_ action
@@ -205,7 +204,7 @@ asEvaluator me action = do
 foreign import ccall unsafe "rts_setMainThread" setTopHandlerThread :: Weak# ThreadId -> IO ()
 
 interrupt :: IO ()
-interrupt = withMVar evaluating (mapM_ (`throwTo` UserInterrupt))
+interrupt = withMVar evaluating $ mapM_ (deRefWeak >=> mapM_ (`throwTo` UserInterrupt))
 
 -- | An exception as text. There may be others lurking in it: then the innermost one counts.
 exceptionText :: SomeException -> IO String

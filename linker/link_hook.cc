@@ -1,0 +1,52 @@
+// Stands between the RTS linker and its linking of one object, which happens when a symbol of it is first looked up:
+// until then nobody needs to know whether it can be linked. The static interpreters are linked with
+// --wrap=ocResolve_ELF; a shared RTS keeps that function to itself, and has C code as shared objects anyway.
+#include <Rts.h>
+
+#include <cstddef>
+#include <cstring>
+#include <span>
+
+#include "linker/elf_object.h"
+
+namespace {
+
+// How an ObjectCode begins, in GHC 9.0.2, 9.6.6 and 9.10.3 (rts/LinkerInternals.h).
+struct ObjectCodeStart {
+  int status;
+  const char* fileName;
+  int fileSize;  // bytes
+  const char* formatName;
+  int type;
+  const char* archiveMemberName;  // such as libx.a(y.o), or null
+  void* symbols;
+  int symbolCount;
+  const std::byte* image;
+};
+
+splicehost::Status checkLinkable(const ObjectCodeStart& code) {
+  const std::span image(code.image, static_cast<std::size_t>(code.fileSize));
+  splicehost::Result<splicehost::linker::ElfObject> object =
+      splicehost::linker::ElfObject::open(image, splicehost::linker::kHostMachine);
+  if (!object) return object.error();
+  return object->checkLinkable();
+}
+
+}  // namespace
+
+extern "C" {
+
+// Of rts/linker/Elf.c. 1 for success, or 0 after a message.
+int __real_ocResolve_ELF(void* code);
+
+int __wrap_ocResolve_ELF(void* code) {
+  const auto& start = *static_cast<const ObjectCodeStart*>(code);
+  if (splicehost::Status checked = checkLinkable(start); !checked) {
+    const char* name = start.archiveMemberName != nullptr ? start.archiveMemberName : start.fileName;
+    errorBelch("%s: %s", name, checked.error().message.c_str());
+    return 0;
+  }
+  return __real_ocResolve_ELF(code);
+}
+
+}

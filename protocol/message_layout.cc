@@ -1,0 +1,205 @@
+#include "protocol/message_layout.h"
+
+#include <kj/debug.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace splicehost {
+
+namespace {
+
+using Type = capnp::schema::Type;
+
+// As in interpreter.capnp. (capnp's generated code does not name annotations.)
+constexpr uint64_t kReply = 0xb4d2f0c3a1e85d17;
+constexpr uint64_t kValue = 0x9f6f1be0d7c24a35;
+constexpr uint64_t kAlternative = 0xe2c8a6b95f13d078;
+constexpr uint64_t kEvaluated = 0xd5a7c41b08f3962e;
+constexpr uint64_t kStatement = 0xa81e3d5c7f9b2064;
+constexpr uint64_t kAsks = 0xc3907be26a4d81f5;
+constexpr uint64_t kReference = 0x8ec5d90a3b7f1642;
+constexpr uint64_t kSubject = 0xf0b13a6de84c7925;
+constexpr uint64_t kOptional = 0x97d42c8f5be016a3;
+constexpr uint64_t kHaskell = 0xbb60e7194ad3c58f;
+
+// What is said of a type or field. The texts are in the program's constant data.
+struct Said {
+  explicit Said(capnp::List<capnp::schema::Annotation>::Reader annotations) {
+    for (auto annotation : annotations) {
+      switch (annotation.getId()) {
+        case kReply:
+          reply = annotation.getValue().getText();
+          break;
+        case kValue:
+          value = annotation.getValue().getText().cStr();
+          break;
+        case kHaskell:
+          haskell = annotation.getValue().getText().cStr();
+          break;
+        case kAlternative:
+          alternative = true;
+          break;
+        case kEvaluated:
+          evaluated = true;
+          break;
+        case kStatement:
+          statement = true;
+          break;
+        case kAsks:
+          asks = true;
+          break;
+        case kReference:
+          reference = true;
+          break;
+        case kSubject:
+          subject = true;
+          break;
+        case kOptional:
+          optional = true;
+          break;
+      }
+    }
+  }
+
+  kj::StringPtr reply;
+  const char* value = "";
+  const char* haskell = nullptr;
+  bool alternative = false, evaluated = false, statement = false, asks = false;
+  bool reference = false, subject = false, optional = false;
+};
+
+class Layouts {
+ public:
+  Layouts()
+      : requests(layoutOf(capnp::Schema::from<schema::Request>())),
+        replies(layoutOf(capnp::Schema::from<schema::Reply>())) {
+    // A struct that holds itself is not complete when it is first asked.
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (auto& [id, layout] : layouts_) {
+        bool before = std::exchange(layout->hasReferences, holdsReferences(*layout));
+        changed = changed || before != layout->hasReferences;
+      }
+    }
+    capnp::StructSchema reply = capnp::Schema::from<schema::Reply>();
+    auto fields = capnp::Schema::from<schema::Request>().getUnionFields();
+    kinds.reserve(fields.size());
+    for (auto request : fields) {
+      auto proto = request.getProto();
+      Said said(proto.getAnnotations());
+      auto answer = reply.getFieldByName(said.reply).getProto().getDiscriminantValue();
+      kinds.push_back({proto.getName().cStr(), static_cast<schema::Reply::Which>(answer), said.value, said.evaluated,
+                       said.statement, said.asks});
+    }
+  }
+
+ private:
+  // So declared that they are made in this order.
+  std::map<uint64_t, std::unique_ptr<StructLayout>> layouts_;
+
+ public:
+  const StructLayout& requests;
+  const StructLayout& replies;
+  std::vector<RequestKind> kinds;  // by number
+
+ private:
+  const StructLayout& layoutOf(capnp::StructSchema schema) {
+    auto proto = schema.getProto();
+    auto [entry, isNew] = layouts_.try_emplace(proto.getId());
+    if (!isNew) return *entry->second;
+    entry->second = std::make_unique<StructLayout>();
+    StructLayout& layout = *entry->second;
+    layout.id = proto.getId();
+    layout.haskell = nameOf(schema);
+    auto members = schema.getUnionFields();
+    if (members.size() == 0) {
+      layout.fields.reserve(schema.getFields().size());
+      for (auto field : schema.getFields()) layout.fields.push_back(fieldOf(field));
+      return layout;
+    }
+    KJ_REQUIRE(schema.getNonUnionFields().size() == 0, "a struct is a sum or a product", layout.haskell);
+    layout.constructors.reserve(members.size());
+    layout.members.reserve(members.size());
+    std::optional<uint8_t> alternatives;
+    for (auto field : members) {
+      bool isAlternative = Said(field.getProto().getAnnotations()).alternative;
+      auto last = static_cast<uint8_t>(layout.constructors.size());
+      uint8_t constructor = isAlternative ? alternatives.value_or(last) : last;
+      if (isAlternative) alternatives = constructor;
+      if (constructor == last) layout.constructors.emplace_back();
+      layout.members.push_back({constructor, static_cast<uint8_t>(layout.constructors[constructor].size())});
+      layout.constructors[constructor].push_back(fieldOf(field));
+    }
+    return layout;
+  }
+
+  FieldLayout fieldOf(capnp::StructSchema::Field field) {
+    auto proto = field.getProto();
+    Said said(proto.getAnnotations());
+    FieldLayout layout{field, proto.getName().cStr(), field.getType()};
+    layout.reference = said.reference;
+    layout.subject = said.subject;
+    layout.optional = said.optional;
+    capnp::Type type = layout.type;
+    if (type.isList()) type = type.asList().getElementType();
+    const char* name = "Bool";
+    if (type.isStruct()) {
+      layout.structure = &layoutOf(type.asStruct());
+      name = layout.structure->haskell;
+    }
+    if (type.isEnum()) {
+      layout.enumerants = static_cast<uint8_t>(type.asEnum().getEnumerants().size());
+      name = nameOf(type.asEnum());
+    }
+    layout.haskell = said.haskell != nullptr ? said.haskell : name;
+    if (layout.type.isList()) layout.elementSize = smallest(type, layout.structure);
+    return layout;
+  }
+
+  static const char* nameOf(capnp::Schema type) {
+    const char* haskell = Said(type.getProto().getAnnotations()).haskell;
+    return haskell != nullptr ? haskell : type.getShortDisplayName().cStr();
+  }
+
+  // How few bytes a value takes in GHC's encoding.
+  static uint64_t smallest(capnp::Type type, const StructLayout* structure) {
+    switch (type.which()) {
+      case Type::BOOL:
+      case Type::ENUM:
+        return 1;
+      case Type::STRUCT: {
+        uint64_t sum = structure->constructors.empty() ? 0 : 1;
+        for (const FieldLayout& field : structure->fields) sum += smallest(field.type, field.structure);
+        return sum;
+      }
+      default:
+        return 8;
+    }
+  }
+
+  static bool holdsReferences(const StructLayout& layout) {
+    auto holds = [](const FieldLayout& field) {
+      return field.reference || (field.structure != nullptr && field.structure->hasReferences);
+    };
+    return std::ranges::any_of(layout.fields, holds) ||
+           std::ranges::any_of(layout.constructors,
+                               [&](const auto& members) { return std::ranges::any_of(members, holds); });
+  }
+};
+
+const Layouts& layouts() {
+  static const Layouts all;
+  return all;
+}
+
+}  // namespace
+
+const StructLayout& requestLayout() { return layouts().requests; }
+const StructLayout& replyLayout() { return layouts().replies; }
+const RequestKind& kindOf(schema::Request::Which which) { return layouts().kinds[which]; }
+
+}  // namespace splicehost
