@@ -26,6 +26,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -70,10 +71,14 @@ class ElfObject {
   // Checks what is in the symbol table and in the relocation sections.
   Status checkContents() const;
 
+  // Whether there is a definition of a symbol that an object only refers to.
+  using IsDefined = std::function<bool(const char* symbol)>;
+
   // Checks that the RTS can carry out all relocations. The contents have been found sound before.
   // The RTS's own answer is mostly the process's end, or a wrong address in the code. An error
-  // names the symbol and what its user can do.
-  Status checkLinkable() const;
+  // names the symbol and what its user can do. Only weak references are asked about: others the
+  // RTS looks up itself.
+  Status checkLinkable(const IsDefined& isDefined) const;
 
   std::uint32_t sectionCount() const { return sectionCount_; }
 
@@ -110,8 +115,9 @@ class ElfObject {
   std::string_view namesFrom(std::uint64_t start) const;
   template <typename Entry>
   Status checkRelocations(std::uint32_t index, const Elf64_Shdr& header) const;
-  Status checkLinkable(const Elf64_Shdr& relocations) const;
-  Status checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& target) const;
+  Status checkLinkable(const Elf64_Shdr& relocations, const IsDefined& isDefined) const;
+  Status checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& target,
+                       const IsDefined& isDefined) const;
 
   std::string_view file_;
   Machine machine_;

@@ -5,7 +5,9 @@
 // belongs to the system's loader; indirect functions (IFUNC), of which the address is what a call
 // to them returns; code of the large memory models. Of a type that it does not know it says
 // "internal error" and ends the process (barf in do_Elf_Rela_relocations, rts/linker/Elf.c). A
-// local symbol that is in no section is to it one behind the end of its table of sections.
+// local symbol that is in no section is to it one behind the end of its table of sections. A weak
+// reference to what is nowhere cannot be the null that it should be, and GHC 9.10 does not say whose
+// it is (fillGot in rts/linker/elf_got.c).
 #include <algorithm>
 #include <cstring>
 #include <iterator>
@@ -88,7 +90,7 @@ constexpr char kAdvice[] = "; use the library as a shared object (.so)";
 
 }  // namespace
 
-Status ElfObject::checkLinkable() const {
+Status ElfObject::checkLinkable(const IsDefined& isDefined) const {
   // The RTS looks up the sections of these whether something refers to them or not (ocResolve_ELF).
   for (std::size_t i = 0; i < symbolCount(); ++i) {
     Elf64_Sym entry;
@@ -107,13 +109,13 @@ Status ElfObject::checkLinkable() const {
       return inSection(
           i, std::string("has relocations without addends, which GHC's linker does not know") +
                  kAdvice);
-    if (Status checked = checkLinkable(header); !checked)
+    if (Status checked = checkLinkable(header, isDefined); !checked)
       return checked.error().within(describeSection(i));
   }
   return Done{};
 }
 
-Status ElfObject::checkLinkable(const Elf64_Shdr& relocations) const {
+Status ElfObject::checkLinkable(const Elf64_Shdr& relocations, const IsDefined& isDefined) const {
   const std::string_view entries = content(relocations);
   const Elf64_Shdr target = sectionHeader(relocations.sh_info);
   for (std::size_t i = 0; i < entries.size() / sizeof(Elf64_Rela); ++i) {
@@ -125,9 +127,10 @@ Status ElfObject::checkLinkable(const Elf64_Shdr& relocations) const {
     const bool plain = isKnown(machine_, ELF64_R_TYPE(entry.r_info)) &&
                        fitsAddend(machine_, entry) &&
                        ELF64_ST_TYPE(symbol.st_info) != STT_GNU_IFUNC &&
+                       ELF64_ST_BIND(symbol.st_info) != STB_WEAK &&
                        symbol.st_shndx < SHN_LORESERVE && hasPlace(machine_, entry, target);
     if (plain) continue;
-    if (Status checked = checkLinkable(entry, target); !checked)
+    if (Status checked = checkLinkable(entry, target, isDefined); !checked)
       return checked.error().within("relocation " + std::to_string(i) + " (type " +
                                     std::to_string(ELF64_R_TYPE(entry.r_info)) + ")");
   }
@@ -135,7 +138,8 @@ Status ElfObject::checkLinkable(const Elf64_Shdr& relocations) const {
 }
 
 // Says what is wrong with a relocation.
-Status ElfObject::checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& target) const {
+Status ElfObject::checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& target,
+                                const IsDefined& isDefined) const {
   const auto type = static_cast<std::uint32_t>(ELF64_R_TYPE(relocation.r_info));
   Result<ElfSymbol> found = symbol(ELF64_R_SYM(relocation.r_info));
   if (!found) return found.error();
@@ -157,6 +161,10 @@ Status ElfObject::checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& 
   if (found->binding == SymbolBinding::Local && found->place != SymbolPlace::Section &&
       found->place != SymbolPlace::Undefined)
     return fail("is local and in no section, which GHC's linker does not know");
+  if (found->binding == SymbolBinding::Weak && found->place == SymbolPlace::Undefined &&
+      !isDefined(std::string(name).c_str()))
+    return fail("is a weak reference to what no library defines, which GHC's linker does not support",
+                "; link a library that defines it, or use this one as a shared object (.so)");
   if (!hasPlace(machine_, relocation, target))
     return fail("is referred to at offset " + std::to_string(relocation.r_offset) +
                     ", where there are no " + std::to_string(kProdded) + " bytes to change",

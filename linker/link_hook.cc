@@ -9,6 +9,17 @@
 
 #include "linker/elf_object.h"
 
+extern "C" {
+
+// Of rts/Linker.c, with the linker's lock held: the address of a symbol, whose object is linked and noted as what the
+// dependent one needs; or null. GHC 9.0.2 has no third parameter, and takes no notice of it.
+void* lookupDependentSymbol(const char* symbol, void* dependent, int* type);
+
+// Of rts/linker/Elf.c. 1 for success, or 0 after a message.
+int __real_ocResolve_ELF(void* code);
+
+}
+
 namespace {
 
 // How an ObjectCode begins, in GHC 9.0.2, 9.6.6 and 9.10.3 (rts/LinkerInternals.h).
@@ -24,29 +35,23 @@ struct ObjectCodeStart {
   const std::byte* image;
 };
 
-splicehost::Status checkLinkable(const ObjectCodeStart& code) {
+splicehost::Status checkLinkable(ObjectCodeStart& code) {
   const std::span image(code.image, static_cast<std::size_t>(code.fileSize));
   splicehost::Result<splicehost::linker::ElfObject> object =
       splicehost::linker::ElfObject::open(image, splicehost::linker::kHostMachine);
   if (!object) return object.error();
-  return object->checkLinkable();
+  return object->checkLinkable(
+      [&](const char* symbol) { return lookupDependentSymbol(symbol, &code, nullptr) != nullptr; });
 }
 
 }  // namespace
 
-extern "C" {
-
-// Of rts/linker/Elf.c. 1 for success, or 0 after a message.
-int __real_ocResolve_ELF(void* code);
-
-int __wrap_ocResolve_ELF(void* code) {
-  const auto& start = *static_cast<const ObjectCodeStart*>(code);
+extern "C" int __wrap_ocResolve_ELF(void* code) {
+  auto& start = *static_cast<ObjectCodeStart*>(code);
   if (splicehost::Status checked = checkLinkable(start); !checked) {
     const char* name = start.archiveMemberName != nullptr ? start.archiveMemberName : start.fileName;
     errorBelch("%s: %s", name, checked.error().message.c_str());
     return 0;
   }
   return __real_ocResolve_ELF(code);
-}
-
 }

@@ -2,7 +2,7 @@
 
 import os
 
-from support import GHC, OURS, WAYS, IntegrationTest, expand, external, for_each, ghc_version
+from support import GHC, OURS, WAYS, IntegrationTest, expand, external, for_each
 from test_sharing import GHC_PKG
 
 STATIC_WAYS = [way for way in WAYS if way.name != "dynamic"]
@@ -172,11 +172,31 @@ class WhatCannotBeLinked(CTest):
 
     @for_each(way=STATIC_WAYS)
     def test_weak_and_missing(self, way):
-        """A weak reference to what is nowhere: the symbol is named, and by GHCs before 9.10 the library."""
+        """A weak reference to what is nowhere: the member and the symbol are named."""
         self.library("calls", calls="extern int optional(void) __attribute__((weak));\n"
                                     "int calls(int n) { return optional ? optional() : n; }\n")
-        words = ("libcalls.a", "optional") if ghc_version() < (9, 10) else ("optional",)
-        self.assert_refused(self.splice(way, "calls"), *words)
+        self.assert_refused(self.splice(way, "calls"), "libcalls.a(", "calls.o", "optional", "weak")
+
+    @for_each(way=STATIC_WAYS)
+    def test_weak_and_there(self, way):
+        """A weak reference is to what another library defines, if one does."""
+        self.library("calls", calls="extern int optional(int) __attribute__((weak));\n"
+                                    "int calls(int n) { return optional ? optional(n) : n; }\n",
+                     optional="int optional(int n) { return n + 5; }\n")
+        done = self.splice(way, "calls")
+        self.assertEqual(done.status, 0, done)
+        self.assertIn("calls gives 17\n", done.stderr)
+
+    @for_each(way=STATIC_WAYS)
+    def test_common(self, way):
+        """A common symbol in two members, which is one variable to other linkers: named, with the first member."""
+        self.library("calls", flags=("-O1", "-fPIC", "-fcommon"),
+                     calls="int shared; void set(int); int calls(int n) { set(n); return shared; }\n",
+                     setting="int shared; void set(int n) { shared = n + 7; }\n")
+        done = self.splice(way, "calls")
+        self.assert_refused(done, "duplicate definition")
+        for words in ("   shared\n", "libcalls.a(calls.o)\n"):
+            self.assertIn(words, done.stderr)
 
 
 @expand

@@ -1,4 +1,4 @@
-"""No packet of a client's ends the broker, or makes it larger and larger (tests/storm/packet_storm.cc).
+"""No packet of a client's ends the broker, or makes it larger and larger (tests/fuzz/packet_storm.cc).
 
 SPLICEHOST_STORM_PACKETS says how many changed packets are sent; a million takes some minutes.
 """
@@ -24,7 +24,7 @@ class Packets(SharingTest):
         self.warm(package, WAY)
         before = self.status()
         folder = pathlib.Path(OURS).parent
-        storm = folder.parent / "tests" / "storm" / "packet_storm"
+        storm = folder.parent / "tests" / "fuzz" / "packet_storm"
         sockets = [path for path in (self.workspace.runtime / "splicehost").iterdir() if path.is_socket()]
         self.assertEqual(len(sockets), 1)
         version = ".".join(map(str, ghc_version()))
