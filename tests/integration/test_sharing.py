@@ -265,7 +265,7 @@ class SharingTest(IntegrationTest):
         deadline = time.monotonic() + seconds
         while not (result := condition()):
             if time.monotonic() > deadline:
-                self.fail(f"not within {seconds} s: {what}; {self.status()}; {self.living()}\n{self.log()}")
+                self.fail(f"not within {seconds} s: {what() if callable(what) else what}; {self.status()}; {self.living()}\n{self.log()}")
             time.sleep(0.02)
         return result
 

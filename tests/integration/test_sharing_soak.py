@@ -1,20 +1,28 @@
 """Many sessions, one after the other and at once: the broker stays as small as it was.
 
-SPLICEHOST_SOAK says how many sessions there are in a row, in all ways together (default 150).
+SPLICEHOST_SOAK says how many sessions there are in a row, in all ways together (default 150); SPLICEHOST_CROWD how many
+clients are there at once to be killed (default 40).
 """
 
 import os
 import pathlib
+import random
 import subprocess
+import threading
 import time
 import unittest
 
 import wire
-from support import OURS, WAYS, expand, for_each
+from support import OURS, WAYS, expand, for_each, ghc_version
 from test_sharing import SharingTest, descendants, pids
 
 SOAK = int(os.environ.get("SPLICEHOST_SOAK", "150"))
 AT_ONCE = 64
+SPARES = 2
+"""Forks that a zygote has ready, at the most; the broker has a socket for each."""
+CROWD = int(os.environ.get("SPLICEHOST_CROWD", "40"))
+SECONDS = 5
+"""How long killed clients' sessions may take to end; it is a fraction of a second, which is printed."""
 
 MEMORY_TOLERANCE = 256 << 10
 """Bytes by which a process's memory may differ though nothing is kept."""
@@ -34,13 +42,16 @@ class Client:
     def load(self, file, way):
         """What GHC does first; a shared object is loaded in the dynamic way."""
         self.send(wire.INIT_LINKER)
-        if way.name == "dynamic":
-            self.send(wire.load_dll(file))
-            answer = self.read(1)
+        self.start_loading(file, way)
+        if way.name != "dynamic":
+            assert self.read(1) == b"\x01"
+        elif ghc_version() < (9, 10):
+            assert self.read(1) == b"\x00"
         else:
-            self.send(wire.load_obj(file) + wire.RESOLVE_OBJS)
-            answer = self.read(1)
-        assert answer == (b"\x00" if way.name == "dynamic" else b"\x01"), answer
+            assert self.read(9)[:1] == b"\x01"
+
+    def start_loading(self, file, way):
+        self.send(wire.load_dll(file) if way.name == "dynamic" else wire.load_obj(file) + wire.RESOLVE_OBJS)
 
     def start_splices(self):
         """From here on there is a session."""
@@ -161,9 +172,85 @@ class AtOnce(SoakTest):
             after = self.wait_for_no_session()
             self.assertEqual(after.pid, broker)
             self.wait_for(lambda: not self.zombies(broker), "no zombies")
-        spares = 2
-        self.wait_for(lambda: len(descendants(broker)) <= len(after.zygotes) * (1 + spares),
+        self.wait_for(lambda: len(descendants(broker)) <= len(after.zygotes) * (1 + SPARES),
                       f"only zygotes and their spares are left of {descendants(broker)}")
+
+
+@expand
+class KilledAtRandom(SoakTest):
+    """A crowd of clients, each somewhere in its life, and all killed."""
+
+    @for_each(way=WAYS)
+    def test(self, way):
+        """Soon after the last one has been killed there is no session, and the broker is as it was."""
+        file = self.make_library(way)
+        endless = self.make_endless_library(way)
+        for _ in range(3):
+            self.session(file, way)
+            before = self.wait_until_grown()
+        descriptors = len(self.descriptors(before.pid)) + SPARES * len(before.zygotes)
+        chance = random.Random(CROWD)
+        for number in range(2):
+            clients = [Client(self.workspace, way) for _ in range(CROWD)]
+            for client in clients:
+                self.addCleanup(client.process.kill)
+            lives = [threading.Thread(target=self.live, args=(client, file, endless, way, number + position))
+                     for position, client in enumerate(clients)]
+            for life in lives:
+                life.start()
+            chance.shuffle(clients)
+            time.sleep(CROWD / 100)
+            if number == 0:
+                self.wait_for(lambda: len(self.status().sessions) >= CROWD / 2, "half of them have sessions",
+                              30 + CROWD / 5)
+            for client in clients:
+                client.process.kill()
+                time.sleep(chance.random() / 100)
+            killed = time.monotonic()
+            self.wait_for(lambda: not self.interpreters(before), "no session is left", SECONDS)
+            print(f"{way.name}: no session is left {time.monotonic() - killed:.2f} s after {CROWD} clients were killed")
+            for life in lives:
+                life.join()
+            for client in clients:
+                client.end("killed already")
+        self.assertEqual(self.wait_for_no_session().pid, before.pid)
+        self.session(file, way)
+        self.wait_for(lambda: len(self.descriptors(before.pid)) <= descriptors,
+                      lambda: f"no more descriptors than {descriptors}, {self.descriptors(before.pid)}")
+        self.wait_for(lambda: not self.zombies(before.pid), "no zombies")
+
+    def make_endless_library(self, way):
+        """Loading it does not end."""
+        self.workspace.write("endless.c", "int pause(void);\n"
+                                          "__attribute__((constructor)) static void start(void) { for (;;) pause(); }\n")
+        flags = ("-shared", "-fPIC", "-o", "libendless.so") if way.name == "dynamic" else ("-c", "-o", "endless.o")
+        self.assertEqual(self.workspace.run("gcc", *flags, "endless.c").status, 0)
+        return self.workspace.cwd / ("libendless.so" if way.name == "dynamic" else "endless.o")
+
+    def live(self, client, file, endless, way, how):
+        """Goes as far as it may, until it is killed."""
+        try:
+            if how % 5 == 0:
+                return
+            client.load(file, way)
+            if how % 5 == 1:
+                return
+            client.start_splices()
+            if how % 5 == 2:
+                client.start_loading(endless, way)
+        except (AssertionError, BrokenPipeError):
+            pass
+
+    def interpreters(self, before):
+        """What is below the broker but its zygotes and their spares, if there is something."""
+        status = self.status()
+        if status.sessions or len(descendants(before.pid)) > len(status.zygotes) * (1 + SPARES):
+            return status
+        return None
+
+    @staticmethod
+    def descriptors(broker):
+        return {number: os.readlink(f"/proc/{broker}/fd/{number}") for number in os.listdir(f"/proc/{broker}/fd")}
 
 
 if __name__ == "__main__":

@@ -774,6 +774,29 @@ TEST_F(BrokerTest, OutlivesPointersThatNobodyReads) {
   EXPECT_TRUE(good.attach(good.nodes.at(0).id, {}));
 }
 
+// Their processes and sockets may be gone when the broker looks at them.
+TEST_F(BrokerTest, OutlivesClientsThatDieAtOnce) {
+  start();
+  pid_t broker = brokerProcess();
+  for (int i = 0; i < 200; ++i) {
+    pid_t child = fork();
+    if (child == 0) {
+      Client client = connect();
+      if (i % 4 == 0) client.greet();
+      if (i % 4 > 1) client.greetAsFrontEnd();
+      capnp::MallocMessageBuilder message;
+      message.initRoot<schema::ToBroker>().setStatus();
+      if (i % 4 == 2) (void)client.socket().send(message);
+      if (i % 4 == 3) client.report(client.nodes.at(0).id, {load("/nonexistent")});
+      _exit(HasFailure() ? 1 : 0);
+    }
+    ASSERT_EQ(exitStatus(child), 0);
+  }
+  EXPECT_EQ(brokerProcess(), broker);
+  Client good = frontEnd();
+  EXPECT_TRUE(good.attach(good.nodes.at(0).id, {}));
+}
+
 TEST_F(BrokerTest, HangsUpOnWhoAsksWithoutEnd) {
   start();
   Client client = connect();
