@@ -38,6 +38,13 @@ class Terminal:
                 raise AssertionError(f"{text!r} did not appear; the terminal shows:\n{self.text}")
         self.seen = self.text.index(text, self.seen) + len(text)
 
+    def wait_until_quiet(self, seconds=0.5):
+        """Reads until nothing has been written for a while: at the prompt GHC's own, late interrupt gives a second one,
+        and what is typed before that is lost."""
+        while self._read(time.monotonic() + seconds):
+            pass
+        self.seen = len(self.text)
+
     def ends_before(self, text, seconds=30):
         """Whether the program ends, and not the text appears after all that was waited for before."""
         try:

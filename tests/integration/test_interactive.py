@@ -58,6 +58,7 @@ class AtTheTerminal(IntegrationTest):
         time.sleep(0.3)
         terminal.press_control_c()
         terminal.wait_for(PROMPT, seconds=5)
+        terminal.wait_until_quiet()
         self.assert_goes_on(terminal)
         self.assertNotIn("*** Exception", terminal.text)
 
@@ -94,6 +95,7 @@ class AtTheTerminal(IntegrationTest):
         terminal.press_control_c()
         terminal.wait_for("handled: user interrupt\n", seconds=5)
         terminal.wait_for(PROMPT)
+        terminal.wait_until_quiet()
         self.assert_goes_on(terminal)
 
     @for_each(way=WAYS)
@@ -107,6 +109,7 @@ class AtTheTerminal(IntegrationTest):
         for _ in range(3):
             terminal.press_control_c()
             terminal.wait_for(PROMPT)
+            terminal.wait_until_quiet()
         self.enter(terminal, "takeMVar box")
         terminal.wait_for("'k'\n")
         terminal.wait_for(PROMPT)
@@ -143,8 +146,7 @@ class AtTheTerminal(IntegrationTest):
         terminal.wait_for("half a line", seconds=5)
         terminal.press_control_c()
         terminal.wait_for(PROMPT)
-        # On a busy machine, GHC itself is interrupted somewhat later than its interpreter.
-        time.sleep(1)
+        terminal.wait_until_quiet()
         self.enter(terminal, "hIsTerminalDevice stdin")
         terminal.wait_for("True\n")
         terminal.wait_for(PROMPT)

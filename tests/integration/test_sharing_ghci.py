@@ -82,6 +82,7 @@ class AtTheTerminal(SharingTest):
             first.wait_for("begun\n")
             first.press_control_c()
             first.wait_for(PROMPT, seconds=5)
+            first.wait_until_quiet()
         for terminal in (first, second):
             terminal.type("6 * 7\n")
             terminal.wait_for("42\n")
