@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "linker/file_system.h"
+#include "protocol/system.h"
 
 namespace splicehost::linker {
 namespace {
@@ -27,10 +28,6 @@ constexpr std::size_t kReadSize = std::size_t{256} * 1024;
 
 // How often a file may change while it is hashed before the cache gives up on it.
 constexpr int kAttempts = 3;
-
-Error systemError(const std::string& what, int number) {
-  return Error{what + ": " + std::generic_category().message(number)};
-}
 
 // Of a timespec, or of statx()'s form of one.
 std::int64_t nanoseconds(const auto& time) {

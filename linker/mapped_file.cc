@@ -1,4 +1,5 @@
 #include "linker/mapped_file.h"
+#include "protocol/system.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -11,10 +12,6 @@
 
 namespace splicehost::linker {
 namespace {
-
-Error systemError(const char* what, int number) {
-  return Error{std::string(what) + ": " + std::generic_category().message(number)};
-}
 
 Result<std::span<const std::byte>> mapDescriptor(int fd) {
   struct stat status;

@@ -1,4 +1,5 @@
 #include "linker/path_guard.h"
+#include "protocol/system.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -19,10 +20,6 @@ namespace {
 
 // As the kernel follows no more (MAXSYMLINKS).
 constexpr int kMostLinks = 40;
-
-Error systemError(const std::string& what, int number) {
-  return Error{what + ": " + std::generic_category().message(number)};
-}
 
 // The names on a path, before those that are still to be gone through.
 void putFirst(std::string_view path, std::deque<std::string>& names) {

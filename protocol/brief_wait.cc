@@ -1,4 +1,5 @@
 #include "protocol/brief_wait.h"
+#include "protocol/system.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -19,12 +20,6 @@ constexpr uint64_t kAtOnce = 80'000;
 // After how many waits to find out again whether processors are scarce.
 constexpr uint32_t kAskAgain = 32;
 
-uint64_t now() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
-}
-
 // Whether more threads want to run than there are processors for this one.
 bool processorsAreScarce() {
   cpu_set_t processors;
@@ -42,21 +37,21 @@ bool processorsAreScarce() {
 
 int BriefWait::poll(std::span<pollfd> fds, int milliseconds) {
   if (waits_++ % kAskAgain == 0) blocks_ = processorsAreScarce();
-  uint64_t start = now();
+  uint64_t start = monotonicNanoseconds();
   int ready = 0;
   bool looks = !blocks_ && milliseconds != 0 && lastNanoseconds_ < kWorthWhile;
   if (looks) {
     do {
       ready = splicehost::poll(attention_, fds, 0);
       if (ready == 0) sched_yield();
-    } while (ready == 0 && now() - start < kWorthWhile);
+    } while (ready == 0 && monotonicNanoseconds() - start < kWorthWhile);
   }
   if (ready == 0) {
-    uint64_t blocked = now();
+    uint64_t blocked = monotonicNanoseconds();
     ready = splicehost::poll(attention_, fds, milliseconds);
-    if (looks && ready > 0 && now() - blocked < kAtOnce) blocks_ = true;
+    if (looks && ready > 0 && monotonicNanoseconds() - blocked < kAtOnce) blocks_ = true;
   }
-  lastNanoseconds_ = now() - start;
+  lastNanoseconds_ = monotonicNanoseconds() - start;
   return ready;
 }
 

@@ -10,6 +10,7 @@
 
 #include "protocol/ghc_messages.h"
 #include "protocol/message_check.h"
+#include "protocol/system.h"
 
 namespace splicehost {
 
@@ -45,7 +46,7 @@ Status writeAll(int fd, ghc::Bytes bytes) {
     ssize_t written = write(fd, bytes.data(), bytes.size());
     if (written < 0) {
       if (errno == EINTR) continue;
-      return Error{std::string("write: ") + std::strerror(errno)};
+      return systemError("write");
     }
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
@@ -81,7 +82,7 @@ Status Connection::sendBytes(ghc::Bytes bytes) {
     }
     pollfd fds[] = {{fd_.get(), POLLOUT, 0}};
     bool waited = errno == EINTR || (errno == EAGAIN && (wait_.poll(fds) >= 0 || errno == EINTR));
-    if (!waited) return Error{std::string("write: ") + std::strerror(errno)};
+    if (!waited) return systemError("write");
   }
   return Done{};
 }
@@ -145,13 +146,13 @@ Result<size_t> Connection::readFd(void* target, size_t size) {
     pollfd fds[] = {{fd_.get(), POLLIN, 0}};
     if (wait_.poll(fds) < 0) {
       if (errno == EINTR) continue;
-      return Error{std::string("read: ") + std::strerror(errno)};
+      return systemError("read");
     }
     ssize_t got = ::read(fd_.get(), target, size);
     if (got >= 0) return static_cast<size_t>(got);
     // A reset is how a hang-up looks if the other side had not read everything.
     if (errno == ECONNRESET) return size_t{0};
-    if (errno != EINTR) return Error{std::string("read: ") + std::strerror(errno)};
+    if (errno != EINTR) return systemError("read");
   }
 }
 

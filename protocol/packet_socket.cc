@@ -11,6 +11,7 @@
 
 #include "protocol/connection.h"
 #include "protocol/message_check.h"
+#include "protocol/system.h"
 
 namespace splicehost {
 
@@ -24,8 +25,6 @@ constexpr uint64_t kFollows = 0;
 constexpr uint64_t kInLastFd = 1;
 
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-
-Error systemError(const char* what) { return Error{std::string(what) + ": " + std::strerror(errno)}; }
 
 // All of a sealed memfd.
 Result<kj::Array<capnp::word>> readMemory(int fd) {

@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "iserv/broker/grower.h"
-#include "iserv/process_identity.h"
+#include "iserv/base/process_identity.h"
 #include "protocol/contain.h"
 
 namespace splicehost::broker {

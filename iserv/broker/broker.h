@@ -15,7 +15,7 @@
 #include "iserv/broker/processes.h"
 #include "iserv/broker/rendezvous.h"
 #include "iserv/broker/zygote_tree.h"
-#include "iserv/configuration.h"
+#include "iserv/base/configuration.h"
 #include "protocol/broker.capnp.h"
 #include "protocol/packet_socket.h"
 

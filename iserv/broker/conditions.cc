@@ -35,20 +35,6 @@ void keepFirst(std::optional<Conditions::Change>& first, std::optional<Condition
 
 }  // namespace
 
-FileStamp readStamp(schema::FileStamp::Reader stamp) {
-  return {stamp.getDevice(), stamp.getInode(), stamp.getSize(), stamp.getModified(), stamp.getChanged(),
-          stamp.getMount()};
-}
-
-void writeStamp(const FileStamp& stamp, schema::FileStamp::Builder builder) {
-  builder.setDevice(stamp.device);
-  builder.setInode(stamp.inode);
-  builder.setSize(stamp.size);
-  builder.setModified(stamp.mtimeNs);
-  builder.setChanged(stamp.ctimeNs);
-  builder.setMount(stamp.mount);
-}
-
 LoadConditions readConditions(schema::Conditions::Reader conditions) {
   LoadConditions result;
   for (auto file : conditions.getFiles()) result.files.push_back(readFile(file));

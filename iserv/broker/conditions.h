@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "iserv/base/file_stamp.h"
 #include "linker/content_identity.h"
 #include "protocol/broker.capnp.h"
 
@@ -33,9 +34,6 @@ struct LoadConditions {
   std::vector<std::string> names = {};
 };
 LoadConditions readConditions(schema::Conditions::Reader conditions);
-
-FileStamp readStamp(schema::FileStamp::Reader stamp);
-void writeStamp(const FileStamp& stamp, schema::FileStamp::Builder builder);
 
 // The conditions of all operations of a zygote.
 class Conditions {

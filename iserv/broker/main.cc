@@ -17,9 +17,10 @@
 
 #include "iserv/broker/broker.h"
 #include "iserv/broker/rendezvous.h"
-#include "iserv/configuration.h"
-#include "iserv/notice.h"
-#include "iserv/process_identity.h"
+#include "iserv/base/configuration.h"
+#include "iserv/base/notice.h"
+#include "iserv/base/process_identity.h"
+#include "protocol/system.h"
 
 namespace splicehost::broker {
 namespace {
@@ -41,8 +42,6 @@ int complain(const std::string& message) {
   std::fprintf(stderr, "iservd: %s\n", message.c_str());
   return 1;
 }
-
-Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
 // What the broker and its zygotes must not have from whoever happened to start it. (Sessions get what
 // their clients have.)

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 
-#include "iserv/notice.h"
-#include "iserv/runtime_folder.h"
+#include "iserv/base/notice.h"
+#include "iserv/base/runtime_folder.h"
+#include "protocol/system.h"
 
 namespace splicehost::broker {
 
@@ -22,16 +22,6 @@ namespace {
 constexpr int kBacklog = 256;
 constexpr std::string_view kLogSuffix = ".log";
 constexpr std::chrono::hours kKeepLogs(7 * 24);
-
-Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
-
-// runtimeFolder() makes sure that the path fits.
-sockaddr_un addressOf(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  return address;
-}
 
 kj::AutoCloseFd packetSocket() {
   return kj::AutoCloseFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
@@ -52,8 +42,8 @@ Result<Rendezvous> Rendezvous::find(const std::string& program) {
 
 bool Rendezvous::isServed() const {
   kj::AutoCloseFd socket = packetSocket();
-  sockaddr_un address = addressOf(socketPath_);
-  return connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  Result<sockaddr_un> address = unixAddress(socketPath_);
+  return address && connect(socket.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address) == 0;
 }
 
 Result<bool> Rendezvous::lock() {
@@ -76,10 +66,11 @@ Result<bool> Rendezvous::lock() {
 
 Result<kj::AutoCloseFd> Rendezvous::listen() {
   kj::AutoCloseFd socket = packetSocket();
-  sockaddr_un address = addressOf(socketPath_);
+  Result<sockaddr_un> address = unixAddress(socketPath_);
+  if (!address) return address.error();
   unlink(socketPath_.c_str());
   struct stat status;
-  if (bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+  if (bind(socket.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address) != 0 ||
       ::listen(socket.get(), kBacklog) != 0 || lstat(socketPath_.c_str(), &status) != 0) {
     return systemError(socketPath_);
   }

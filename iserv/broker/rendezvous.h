@@ -1,4 +1,4 @@
-// Where clients find the broker of their user: a socket in the runtime folder (iserv/runtime_folder.h), and
+// Where clients find the broker of their user: a socket in the runtime folder (iserv/base/runtime_folder.h), and
 // beside it the log, and a lock that makes sure that there is one broker.
 //
 // Who holds the lock on the file <socket>.lock is the broker, or about to be. The file is removed by who

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "protocol/contain.h"
+#include "protocol/system.h"
 
 namespace splicehost::broker {
 
@@ -24,7 +25,7 @@ struct Ends {
 Result<Ends> connectedSockets() {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-    return Error{std::string("socketpair: ") + std::strerror(errno)};
+    return systemError("socketpair");
   }
   return Ends{kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
 }
@@ -61,7 +62,7 @@ Result<pid_t> spawn(const Interpreter& interpreter, int socket) {
                           pointers(environment).data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
-  if (error != 0) return Error{interpreter.program + ": " + std::strerror(error)};
+  if (error != 0) return systemError(interpreter.program, error);
   return process;
 }
 

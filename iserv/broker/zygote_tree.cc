@@ -4,7 +4,7 @@
 #include <iterator>
 
 #include "iserv/broker/grower.h"
-#include "iserv/manifest.h"
+#include "iserv/base/manifest.h"
 
 namespace splicehost::broker {
 

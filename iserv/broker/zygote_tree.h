@@ -49,7 +49,7 @@ struct SessionOrder {
 };
 
 // Note [Zygotes do not change]. All forks of a zygote are the same, down to the addresses of what they link:
-// a session that was killed can be repeated by another one (iserv/dialogue.h). So symbols are not linked in a
+// a session that was killed can be repeated by another one (iserv/front_end/dialogue.h). So symbols are not linked in a
 // zygote that may have sessions, but in a fork of it, its successor, which takes its place then. The zygote
 // is retired: it stays for those of its sessions that go on.
 struct Zygote {

@@ -1,4 +1,4 @@
-#include "iserv/ctl/add_ghc.h"
+#include "iserv/ctl/commands.h"
 
 #include <unistd.h>
 

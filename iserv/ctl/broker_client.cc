@@ -11,15 +11,14 @@
 #include <cstring>
 #include <filesystem>
 
-#include "iserv/runtime_folder.h"
+#include "iserv/base/runtime_folder.h"
+#include "protocol/system.h"
 
 namespace splicehost::ctl {
 
 namespace {
 
 using std::chrono::milliseconds;
-
-Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
 // Lets whatever waits for the peer give up after this time.
 Status limitWaiting(int fd, milliseconds patience) {
@@ -61,17 +60,15 @@ Result<std::vector<BrokerPlace>> BrokerPlace::all() {
 
 Result<std::optional<BrokerClient>> BrokerClient::connect(const std::string& socket,
                                                           milliseconds patience) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (socket.size() >= sizeof address.sun_path) return Error{socket + " is too long for a socket"};
-  std::memcpy(address.sun_path, socket.data(), socket.size());
+  Result<sockaddr_un> address = unixAddress(socket);
+  if (!address) return address.error();
 
   kj::AutoCloseFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return systemError("socket");
   BrokerClient client(kj::mv(fd), patience);
   int connection = client.socket_.fd();
   if (Status limited = limitWaiting(connection, patience); !limited) return limited.error();
-  if (::connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+  if (::connect(connection, reinterpret_cast<sockaddr*>(&*address), sizeof *address) != 0) {
     // A broker that was killed leaves its socket behind.
     if (errno == ENOENT || errno == ECONNREFUSED) return std::optional<BrokerClient>();
     if (errno == EAGAIN) return client.slow("accept a connection");

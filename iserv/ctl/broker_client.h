@@ -23,7 +23,7 @@ struct BrokerPlace {
   // Of the installation that this program belongs to.
   static Result<BrokerPlace> own();
   // The same, and then those of this installation's brokers that other terminals have, or processes that are
-  // confined otherwise (iserv/process_identity.h).
+  // confined otherwise (iserv/base/process_identity.h).
   static Result<std::vector<BrokerPlace>> all();
 };
 

@@ -1,10 +1,10 @@
-#include "iserv/ctl/config.h"
+#include "iserv/ctl/commands.h"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 
-#include "iserv/configuration.h"
+#include "iserv/base/configuration.h"
 #include "iserv/ctl/table.h"
 
 namespace splicehost::ctl {

@@ -1,12 +1,17 @@
-#include "iserv/ctl/doctor.h"
+#include "iserv/ctl/commands.h"
 
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <optional>
 #include <set>
 #include <sstream>
 
+#include "iserv/ctl/ghcs.h"
+#include "iserv/ctl/installation.h"
+#include "iserv/ctl/process.h"
+#include "iserv/ctl/report.h"
 #include "iserv/ctl/temporary_folder.h"
 #include "protocol/ghc_versions.h"
 
@@ -118,24 +123,8 @@ Status examineInterpreters(ProcessRunner& runner, const Installation& installati
   return Done{};
 }
 
-int runDoctor(const std::vector<std::string>& named, bool json) {
-  auto fail = [](const Error& error) {
-    std::fprintf(stderr, "iservctl: %s\n", error.message.c_str());
-    return 1;
-  };
-  Result<Installation> installation = Installation::own();
-  if (!installation) return fail(installation.error());
-  SearchPlaces places = SearchPlaces::ofThisProcess();
-  places.named = named;
-  ProcessRunner runner;
-  Result<DoctorReport> report = examine(runner, *installation, places);
-  if (!report) return fail(report.error());
-  std::fputs((json ? asJson(*report) : asTable(*report)).c_str(), stdout);
-  return report->works() ? 0 : 1;
-}
-
-}  // namespace
-
+// Examines every GHC in these places, by compiling a splice in each way. Takes seconds; each GHC that is examined is
+// named on stderr if that is a terminal. Fails if there is no room for temporary files, or when the user stops it.
 Result<DoctorReport> examine(ProcessRunner& runner, const Installation& installation,
                              const SearchPlaces& places) {
   DoctorReport report{installation.root(), knownVersions(), {}};
@@ -163,6 +152,24 @@ Result<DoctorReport> examine(ProcessRunner& runner, const Installation& installa
   if (runner.interrupted()) return Error{"interrupted"};
   return report;
 }
+
+int runDoctor(const std::vector<std::string>& named, bool json) {
+  auto fail = [](const Error& error) {
+    std::fprintf(stderr, "iservctl: %s\n", error.message.c_str());
+    return 1;
+  };
+  Result<Installation> installation = Installation::own();
+  if (!installation) return fail(installation.error());
+  SearchPlaces places = SearchPlaces::ofThisProcess();
+  places.named = named;
+  ProcessRunner runner;
+  Result<DoctorReport> report = examine(runner, *installation, places);
+  if (!report) return fail(report.error());
+  std::fputs((json ? asJson(*report) : asTable(*report)).c_str(), stdout);
+  return report->works() ? 0 : 1;
+}
+
+}  // namespace
 
 void addDoctor(CLI::App& app, int& status) {
   struct Options {

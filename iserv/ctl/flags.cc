@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "iserv/ctl/commands.h"
 #include "protocol/ghc_versions.h"
 
 namespace splicehost::ctl {

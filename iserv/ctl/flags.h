@@ -1,4 +1,4 @@
-// `iservctl flags`: what to tell GHC.
+// What to tell GHC, for `iservctl flags` and whoever runs one.
 #pragma once
 
 #include <string>
@@ -8,14 +8,7 @@
 #include "iserv/ctl/installation.h"
 #include "protocol/result.h"
 
-namespace CLI {
-class App;
-}
-
 namespace splicehost::ctl {
-
-// Adds the subcommand. When it has run, `status` is the exit status.
-void addFlags(CLI::App& app, int& status);
 
 // The flags that make a GHC use its interpreter. Fails if there is none for it, with what to do.
 Result<std::vector<std::string>> flagsFor(const Installation& installation, const Ghc& ghc);

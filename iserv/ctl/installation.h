@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "iserv/manifest.h"
+#include "iserv/base/manifest.h"
 #include "protocol/result.h"
 
 namespace splicehost::ctl {

@@ -1,4 +1,4 @@
-#include "iserv/ctl/log.h"
+#include "iserv/ctl/commands.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,11 +9,11 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <thread>
 
 #include "iserv/ctl/broker_client.h"
 #include "protocol/connection.h"
+#include "protocol/system.h"
 
 namespace splicehost::ctl {
 
@@ -52,7 +52,7 @@ class LogReader {
   }
 
  private:
-  Error systemError() const { return Error{path_ + ": " + std::strerror(errno)}; }
+  Error systemError() const { return splicehost::systemError(path_); }
 
   std::string path_;
   kj::AutoCloseFd file_;

@@ -7,14 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "iserv/ctl/add_ghc.h"
-#include "iserv/ctl/config.h"
-#include "iserv/ctl/doctor.h"
-#include "iserv/ctl/flags.h"
-#include "iserv/ctl/log.h"
-#include "iserv/ctl/status.h"
-#include "iserv/ctl/stop.h"
-#include "iserv/ctl/warm.h"
+#include "iserv/ctl/commands.h"
 
 int main(int argc, char* argv[]) {
   int status = 0;

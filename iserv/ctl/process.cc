@@ -1,4 +1,5 @@
 #include "iserv/ctl/process.h"
+#include "protocol/system.h"
 
 #include <signal.h>
 #include <spawn.h>
@@ -211,7 +212,7 @@ Result<int> runInForeground(const std::vector<std::string>& words) {
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  auto failed = [&] { return Error{words[0] + ": " + std::strerror(errno)}; };
+  auto failed = [&] { return systemError(words[0]); };
 
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);

@@ -1,4 +1,4 @@
-#include "iserv/ctl/status.h"
+#include "iserv/ctl/commands.h"
 
 #include <unistd.h>
 
@@ -8,7 +8,7 @@
 #include <fstream>
 #include <thread>
 
-#include "iserv/configuration.h"
+#include "iserv/base/configuration.h"
 #include "iserv/ctl/broker_client.h"
 #include "iserv/ctl/status_report.h"
 

@@ -5,7 +5,7 @@
 
 #include "iserv/ctl/json.h"
 #include "iserv/ctl/table.h"
-#include "iserv/manifest.h"
+#include "iserv/base/manifest.h"
 
 namespace splicehost::ctl {
 

@@ -1,4 +1,4 @@
-#include "iserv/ctl/stop.h"
+#include "iserv/ctl/commands.h"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>

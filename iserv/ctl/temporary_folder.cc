@@ -1,9 +1,9 @@
 #include "iserv/ctl/temporary_folder.h"
+#include "protocol/system.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -13,7 +13,7 @@ Result<TemporaryFolder> TemporaryFolder::make() {
   std::error_code error;
   std::string path = std::filesystem::temp_directory_path(error) / "iservctl-XXXXXX";
   if (error) return Error{"the folder for temporary files: " + error.message()};
-  if (mkdtemp(path.data()) == nullptr) return Error{path + ": " + std::strerror(errno)};
+  if (mkdtemp(path.data()) == nullptr) return systemError(path);
   return TemporaryFolder(path);
 }
 

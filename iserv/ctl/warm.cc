@@ -1,4 +1,4 @@
-#include "iserv/ctl/warm.h"
+#include "iserv/ctl/commands.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <thread>
 
-#include "iserv/configuration.h"
+#include "iserv/base/configuration.h"
 #include "iserv/ctl/broker_client.h"
 #include "iserv/ctl/flags.h"
 #include "iserv/ctl/mention.h"

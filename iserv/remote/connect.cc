@@ -16,6 +16,7 @@
 
 #include "iserv/remote/lookup.h"
 #include "iserv/remote/tls.h"
+#include "protocol/system.h"
 
 namespace splicehost::remote {
 
@@ -30,8 +31,6 @@ constexpr milliseconds kCommandPatience{2000};
 constexpr milliseconds kCancelledPatience{250};
 // How often to look whether a listener has room for another connection.
 constexpr int kLookAgainMs = 20;
-
-Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
 // A command that does not look at its input would not see that its front end was killed. So a process between the two
 // waits for the end of either: `life` is readable when the front end is gone.
@@ -105,14 +104,12 @@ Status finishConnecting(int fd, const sockaddr* address, socklen_t size, millise
 }
 
 Result<Connected> connectUnix(const Destination& destination, milliseconds patience, Attention* attention) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (destination.path.size() >= sizeof address.sun_path) return Error{"the path is too long for a socket"};
-  std::memcpy(address.sun_path, destination.path.data(), destination.path.size());
+  Result<sockaddr_un> address = unixAddress(destination.path);
+  if (!address) return address.error();
   kj::AutoCloseFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // A listener whose queue is full says EAGAIN, and there is nothing to wait for.
   for (auto end = Clock::now() + patience;;) {
-    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) break;
+    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address) == 0) break;
     if (errno != EAGAIN || Clock::now() > end) return Error{std::strerror(errno)};
     if (poll(attention, {}, kLookAgainMs) < 0 && errno == ECANCELED) return Error{std::strerror(errno)};
   }

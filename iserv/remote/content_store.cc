@@ -1,4 +1,5 @@
 #include "iserv/remote/content_store.h"
+#include "protocol/system.h"
 
 // As in linker/content_identity.cc.
 #define OPENSSL_SUPPRESS_DEPRECATED
@@ -12,7 +13,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <vector>
 
@@ -28,8 +28,6 @@ constexpr time_t kInUseSeconds = 600;
 constexpr time_t kTouchSeconds = 60;
 // After how much that was added it is seen how much there is.
 constexpr uint64_t kCountInterval = uint64_t{64} << 20;
-
-Error systemError(const std::string& what) { return Error{what + ": " + std::strerror(errno)}; }
 
 Status makeFolder(const std::string& path) {
   if (mkdir(path.c_str(), S_IRWXU) != 0 && errno != EEXIST) return systemError(path);

@@ -14,6 +14,7 @@
 #include "linker/archive.h"
 #include "linker/mapped_file.h"
 #include "protocol/text.h"
+#include "protocol/system.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
@@ -326,7 +327,7 @@ Result<HostFiles::Piece> HostFiles::read(const linker::ContentDigest& digest, ui
   for (size_t done = 0; done < piece.bytes.size();) {
     ssize_t got = pread(fd.get(), piece.bytes.data() + done, piece.bytes.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Error{origin.path + ": " + std::strerror(errno)};
+    if (got < 0) return systemError(origin.path);
     if (got == 0) return Error{origin.path + " became shorter while it was sent"};
     done += static_cast<size_t>(got);
   }

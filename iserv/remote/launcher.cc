@@ -22,7 +22,7 @@
 #include <string>
 #include <vector>
 
-#include "iserv/file_view.h"
+#include "iserv/base/file_view.h"
 #include "linker/mapped_file.h"
 
 namespace {

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "protocol/connection.h"
+#include "protocol/system.h"
 
 namespace splicehost::remote {
 
@@ -69,11 +70,11 @@ Result<std::vector<Address>> lookUp(const std::string& host, const std::string& 
   auto numeric = ask(host, port, AI_NUMERICHOST);
   if (numeric) return numeric;
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return Error{std::string("pipe: ") + std::strerror(errno)};
+  if (pipe2(ends, O_CLOEXEC) != 0) return systemError("pipe");
   kj::AutoCloseFd reader(ends[0]), writer(ends[1]);
   pid_t parent = getpid();
   pid_t child = fork();
-  if (child < 0) return Error{std::string("fork: ") + std::strerror(errno)};
+  if (child < 0) return systemError("fork");
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);

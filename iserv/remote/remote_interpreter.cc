@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
-#include <cstring>
 #include <span>
 #include <utility>
 
@@ -16,6 +15,7 @@
 #include "protocol/describe.h"
 #include "protocol/ghc_messages.h"
 #include "protocol/text.h"
+#include "protocol/system.h"
 
 namespace splicehost::remote {
 
@@ -83,7 +83,7 @@ Status RemoteInterpreter::sayHello() {
   auto variables = hello.initVariables(static_cast<uint32_t>(options_.variables.size()));
   for (uint32_t i = 0; i < variables.size(); ++i) variables.set(i, toData(options_.variables[i]));
   std::unique_ptr<char, decltype(&free)> folder(getcwd(nullptr, 0), &free);
-  if (!folder) return Error{std::string("the working directory: ") + std::strerror(errno)};
+  if (!folder) return systemError("the working directory");
   folder_ = folder.get();
   hello.setFolder(toData(folder_));
   // There is no way to ask.

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "iserv/front_end.h"
+#include "iserv/front_end/front_end.h"
 #include "iserv/remote/channel.h"
 #include "iserv/remote/connect.h"
 #include "iserv/remote/host_files.h"

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "iserv/front_end.h"
+#include "iserv/front_end/front_end.h"
 #include "protocol/ghc_messages.h"
 #include "protocol/message_layout.h"
 #include "protocol/text.h"

@@ -13,7 +13,7 @@
 
 #include "iserv/remote/channel.h"
 #include "iserv/remote/content_store.h"
-#include "iserv/requester.h"
+#include "iserv/front_end/requester.h"
 #include "protocol/remote.capnp.h"
 
 namespace splicehost::remote {

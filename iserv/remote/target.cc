@@ -13,15 +13,16 @@
 #include <filesystem>
 #include <fstream>
 
-#include "iserv/configuration.h"
-#include "iserv/file_view.h"
-#include "iserv/front_end.h"
-#include "iserv/manifest.h"
+#include "iserv/base/configuration.h"
+#include "iserv/base/file_view.h"
+#include "iserv/front_end/front_end.h"
+#include "iserv/base/manifest.h"
 #include "iserv/remote/remote_requester.h"
 #include "linker/mapped_file.h"
 #include "protocol/contain.h"
 #include "protocol/message_check.h"
 #include "protocol/text.h"
+#include "protocol/system.h"
 
 namespace splicehost::remote {
 
@@ -249,10 +250,10 @@ class Service {
     kj::AutoCloseFd ends[2];
     for (int stream : {STDOUT_FILENO, STDERR_FILENO}) {
       int pipe[2];
-      if (pipe2(pipe, O_CLOEXEC) != 0) return Error{std::string("a pipe: ") + std::strerror(errno)};
+      if (pipe2(pipe, O_CLOEXEC) != 0) return systemError("a pipe");
       fcntl(pipe[0], F_SETFL, O_NONBLOCK);
       ends[stream - 1] = kj::AutoCloseFd(pipe[0]);
-      if (dup2(pipe[1], stream) < 0) return Error{std::string("a standard stream: ") + std::strerror(errno)};
+      if (dup2(pipe[1], stream) < 0) return systemError("a standard stream");
       close(pipe[1]);
     }
     requester_.emplace(channel_, *store_, boot_, kj::mv(ends[0]), kj::mv(ends[1]));
@@ -264,7 +265,7 @@ class Service {
     umask(client.getUmask() & 0777);
     folder_ = toString(client.getFolder());
     if (!client.hasFiles() && chdir(folder_.c_str()) != 0 && chdir("/") != 0) {
-      return Error{std::string("the root folder: ") + std::strerror(errno)};
+      return systemError("the root folder");
     }
     return Done{};
   }
@@ -325,15 +326,15 @@ class Service {
       }
       std::string path = place + "/" + name;
       if (entry.isFolder()) {
-        if (mkdir(path.c_str(), 0755) != 0) return Error{path + ": " + std::strerror(errno)};
+        if (mkdir(path.c_str(), 0755) != 0) return systemError(path);
         if (Status filled = fill(entry.getFolder(), path, depth + 1); !filled) return filled;
       } else if (entry.isLink()) {
-        if (symlink(toString(entry.getLink()).c_str(), path.c_str()) != 0) return Error{path + ": " + std::strerror(errno)};
+        if (symlink(toString(entry.getLink()).c_str(), path.c_str()) != 0) return systemError(path);
       } else {
         auto digest = readDigest(entry.getFile().getSha256());
         if (!digest) return digest.error();
         const std::string& content = (*files)[*digest];
-        if (link(content.c_str(), path.c_str()) != 0) return Error{path + ": " + std::strerror(errno)};
+        if (link(content.c_str(), path.c_str()) != 0) return systemError(path);
       }
     }
     return Done{};

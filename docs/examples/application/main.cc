@@ -1,7 +1,7 @@
 // An application that is GHC's interpreter: the Haskell code that it runs can call its functions and see
 // its state.
 
-#include "iserv/interpreter.h"
+#include "iserv/interpreter/interpreter.h"
 
 namespace {
 

@@ -46,7 +46,7 @@ import System.IO.Unsafe (unsafePerformIO)
 import System.Posix.Signals
 import Unsafe.Coerce (unsafeCoerce)
 
--- Calls from and to C++ (iserv/evaluator.h) --------------------------------------------------------
+-- Calls from and to C++ (iserv/interpreter/evaluator.h) --------------------------------------------------------
 
 foreign export ccall splicehost_evaluate_all :: IO ()
 foreign export ccall splicehost_forked :: IO (StablePtr (IO ()))

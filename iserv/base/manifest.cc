@@ -1,0 +1,55 @@
+#include "iserv/base/manifest.h"
+
+#include <fstream>
+
+namespace splicehost {
+
+Result<Manifest> readManifest(const std::string& folder) {
+  std::string path = folder + "/manifest";
+  std::ifstream file(path);
+  Manifest manifest;
+  constexpr std::string_view kLibrary = "-library";
+  std::string name, value;
+  while (file >> name >> value) {
+    if (name == "ghc-version") {
+      manifest.ghcVersion = value;
+    } else if (name == "architecture") {
+      manifest.architecture = value;
+    } else if (name.ends_with(kLibrary)) {
+      manifest.libraries[name.substr(0, name.size() - kLibrary.size())].insert(value);
+    } else {
+      manifest.identities[name] = value;
+    }
+  }
+  if (manifest.ghcVersion.empty()) {
+    return Error{path + " is missing or names no GHC version; was the program moved without the " +
+                 "interpreters beside it?"};
+  }
+  return manifest;
+}
+
+std::string_view wayName(schema::Way way) {
+  switch (way) {
+    case schema::Way::VANILLA:
+      return "vanilla";
+    case schema::Way::PROFILED:
+      return "profiled";
+    case schema::Way::DYNAMIC:
+      return "dynamic";
+  }
+  return "unknown";
+}
+
+std::string_view waySuffix(schema::Way way) {
+  switch (way) {
+    case schema::Way::VANILLA:
+      return "";
+    case schema::Way::PROFILED:
+      return "-prof";
+    case schema::Way::DYNAMIC:
+      return "-dyn";
+  }
+  return "";
+}
+
+}  // namespace splicehost

@@ -1,0 +1,79 @@
+#include "iserv/front_end/dialogue.h"
+
+#include <capnp/serialize.h>
+#include <errno.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "protocol/describe.h"
+
+namespace splicehost {
+
+namespace {
+
+// What may be remembered. Few modules' byte code is more than a megabyte.
+constexpr size_t kMaxWords = (64 << 20) / sizeof(capnp::word);
+
+}  // namespace
+
+void Dialogue::forget() {
+  remembering_ = false;
+  said_.clear();
+}
+
+void Dialogue::keep(bool byUs, kj::ArrayPtr<const capnp::word> words) {
+  words_ += words.size();
+  if (words_ > kMaxWords) return forget();
+  auto copy = kj::heapArray<capnp::word>(words.size());
+  std::ranges::copy(words.asBytes(), copy.asBytes().begin());
+  said_.push_back({byUs, kj::mv(copy)});
+}
+
+Status Dialogue::send(capnp::MessageBuilder& message, bool) {
+  if (remembering_) keep(true, capnp::messageToFlatArray(message));
+  return connection_.send(message);
+}
+
+Result<std::optional<schema::FromInterpreter::Reader>> Dialogue::receive() {
+  auto message = connection_.receive<schema::FromInterpreter>();
+  if (remembering_ && message && *message) keep(false, connection_.words());
+  return message;
+}
+
+bool Dialogue::await(short event, uint64_t patienceMs, Attention* attention) const {
+  auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(patienceMs);
+  for (;;) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    pollfd fds[] = {{connection_.fd(), event, 0}};
+    int ready = poll(attention, fds, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+    if (ready >= 0 || errno != EINTR) return ready > 0;
+  }
+}
+
+Status Dialogue::repeatOn(kj::AutoCloseFd socket) {
+  connection_ = Connection(kj::mv(socket), attention_);
+  for (const Said& said : said_) {
+    if (said.byUs) {
+      auto bytes = said.words.asBytes();
+      Status sent = connection_.sendBytes({reinterpret_cast<const std::byte*>(bytes.begin()), bytes.size()});
+      if (!sent) return sent;
+      continue;
+    }
+    auto answer = connection_.receive<schema::FromInterpreter>();
+    if (!answer) return answer.error();
+    if (!*answer) return Error{"the second interpreter is gone, too"};
+    // A hello tells the process id.
+    if ((*answer)->isHello()) continue;
+    if (!std::ranges::equal(connection_.words().asBytes(), said.words.asBytes())) {
+      capnp::FlatArrayMessageReader first(said.words);
+      return Error{"the second interpreter does not give the same answers: " + describe(**answer) + " instead of " +
+                   describe(first.getRoot<schema::FromInterpreter>())};
+    }
+  }
+  return Done{};
+}
+
+}  // namespace splicehost

@@ -1,0 +1,3 @@
+#include "iserv/interpreter/interpreter.h"
+
+int main(int argc, char* argv[]) { return splicehost::runInterpreter(argc, argv); }

@@ -1,3 +1,0 @@
-#include "iserv/interpreter.h"
-
-int main(int argc, char* argv[]) { return splicehost::runInterpreter(argc, argv); }

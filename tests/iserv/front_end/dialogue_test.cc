@@ -1,0 +1,123 @@
+// Repeating a dialogue with another interpreter.
+
+#include "iserv/front_end/dialogue.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <string>
+#include <thread>
+
+namespace splicehost {
+namespace {
+
+using schema::FromInterpreter;
+using schema::Request;
+using schema::ToInterpreter;
+
+// Answers requests to look a symbol up with `address`, until it is hung up on.
+class Interpreter {
+ public:
+  explicit Interpreter(uint64_t address) {
+    signal(SIGPIPE, SIG_IGN);
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) abort();
+    theirs = kj::AutoCloseFd(ends[0]);
+    thread_ = std::thread([this, address, fd = ends[1]] { serve(address, Connection(kj::AutoCloseFd(fd))); });
+  }
+  ~Interpreter() {
+    theirs = nullptr;
+    thread_.join();
+  }
+
+  kj::AutoCloseFd theirs;
+
+ private:
+  static void serve(uint64_t address, Connection connection) {
+    for (;;) {
+      auto message = connection.receive<ToInterpreter>();
+      if (!message || !*message) return;
+      capnp::MallocMessageBuilder builder;
+      auto answer = builder.initRoot<FromInterpreter>();
+      if ((*message)->isHello()) {
+        // Each has its own.
+        answer.initHello().initAccepted().setProcessId(static_cast<uint32_t>(address));
+      } else {
+        answer.initReply().initMaybePointer().setPointer(address);
+      }
+      if (!connection.send(builder)) return;
+    }
+  }
+
+  std::thread thread_;
+};
+
+uint64_t lookUp(Dialogue& dialogue) {
+  capnp::MallocMessageBuilder builder;
+  builder.initRoot<ToInterpreter>().initRequest().setLookupSymbol("symbol");
+  EXPECT_TRUE(dialogue.send(builder));
+  auto answer = dialogue.receive();
+  return answer && *answer ? (*answer)->getReply().getMaybePointer().getPointer() : 0;
+}
+
+void greet(Dialogue& dialogue) {
+  capnp::MallocMessageBuilder builder;
+  builder.initRoot<ToInterpreter>().initHello();
+  EXPECT_TRUE(dialogue.send(builder));
+  auto answer = dialogue.receive();
+  EXPECT_TRUE(answer && *answer && (*answer)->isHello());
+}
+
+TEST(DialogueTest, GoesOnWithOneThatGivesTheSameAnswers) {
+  Interpreter first(7), second(7);
+  Dialogue dialogue(kj::mv(first.theirs));
+  dialogue.remember();
+  greet(dialogue);
+  EXPECT_EQ(lookUp(dialogue), 7u);
+  ASSERT_TRUE(dialogue.repeatOn(kj::mv(second.theirs)));
+  EXPECT_EQ(lookUp(dialogue), 7u);
+}
+
+TEST(DialogueTest, RefusesOneThatGivesOthers) {
+  Interpreter first(7), second(8);
+  Dialogue dialogue(kj::mv(first.theirs));
+  dialogue.remember();
+  greet(dialogue);
+  EXPECT_EQ(lookUp(dialogue), 7u);
+  Status repeated = dialogue.repeatOn(kj::mv(second.theirs));
+  ASSERT_FALSE(repeated);
+  EXPECT_TRUE(repeated.error().message.ends_with(
+      "same answers: (maybePointer = (pointer = 8)) instead of (maybePointer = (pointer = 7))"))
+      << repeated.error().message;
+}
+
+TEST(DialogueTest, AwaitsWhatWasAskedLast) {
+  Interpreter second(7);
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  kj::AutoCloseFd deaf(ends[1]);
+  Dialogue dialogue{kj::AutoCloseFd(ends[0])};
+  dialogue.remember();
+  capnp::MallocMessageBuilder builder;
+  builder.initRoot<ToInterpreter>().initRequest().setLookupSymbol("symbol");
+  ASSERT_TRUE(dialogue.send(builder));
+  ASSERT_TRUE(dialogue.repeatOn(kj::mv(second.theirs)));
+  auto answer = dialogue.receive();
+  ASSERT_TRUE(answer && *answer);
+  EXPECT_EQ((*answer)->getReply().getMaybePointer().getPointer(), 7u);
+}
+
+TEST(DialogueTest, ForgetsWhatIsNotForRepeating) {
+  Interpreter only(7);
+  Dialogue dialogue(kj::mv(only.theirs));
+  dialogue.remember();
+  EXPECT_EQ(lookUp(dialogue), 7u);
+  EXPECT_TRUE(dialogue.remembers());
+  dialogue.forget();
+  EXPECT_EQ(lookUp(dialogue), 7u);
+  EXPECT_FALSE(dialogue.remembers());
+}
+
+}  // namespace
+}  // namespace splicehost
