@@ -30,8 +30,7 @@ constexpr int kNamedHolders = 8;
 // that.
 class Decoder {
  public:
-  explicit Decoder(const BcoFormat& format)
-      : format_(format), minBcoBytes_(minBcoBytes(format.arrays)) {}
+  explicit Decoder(const BcoFormat& format) : format_(format), minBcoBytes_(minBcoBytes(format.arrays)) {}
 
   Result<BcoSet> decode(std::span<const Bytes> chunks) {
     uint64_t total = 0;
@@ -42,8 +41,7 @@ class Decoder {
       offset_ = 0;
       owed_ = 0;
       if (!readList()) {
-        return error_->within("byte string " + std::to_string(i) + ", byte " +
-                              std::to_string(offset_));
+        return error_->within("byte string " + std::to_string(i) + ", byte " + std::to_string(offset_));
       }
     }
     return std::move(set_);
@@ -115,8 +113,8 @@ class Decoder {
       case ArrayEncoding::ByteCount:
         if (!readWord(size)) return false;
         if (size % elementBytes != 0) {
-          return fail("the array of " + std::string(what) + " has " + std::to_string(size) +
-                      " bytes, no multiple of " + std::to_string(elementBytes));
+          return fail("the array of " + std::string(what) + " has " + std::to_string(size) + " bytes, no multiple of " +
+                      std::to_string(elementBytes));
         }
         if (size > available()) return doesNotFit(what);
         break;
@@ -180,8 +178,7 @@ class Decoder {
     uint64_t count = 0;
     if (!readWord(size) || !readCount(kMinPointerBytes, count)) return false;
     if (size != count) {
-      return fail("a sequence of " + std::to_string(size) + " pointers holds " +
-                  std::to_string(count));
+      return fail("a sequence of " + std::to_string(size) + " pointers holds " + std::to_string(count));
     }
     bco.firstPointer = static_cast<uint32_t>(set_.pointers.size());
     bco.pointerCount = static_cast<uint32_t>(count);

@@ -17,8 +17,7 @@ constexpr size_t kNameColumns = 16;
 
 class Disassembler {
  public:
-  Disassembler(const BcoSet& set, const BcoFormat& format)
-      : set_(set), format_(format), names_(set) {}
+  Disassembler(const BcoSet& set, const BcoFormat& format) : set_(set), format_(format), names_(set) {}
 
   std::string text() {
     for (uint32_t i = 0; i < set_.bcos.size(); ++i) {
@@ -37,8 +36,7 @@ class Disassembler {
  private:
   void number(auto value, int base = 10) {
     std::array<char, 24> digits;
-    const std::to_chars_result end =
-        std::to_chars(digits.data(), digits.data() + digits.size(), value, base);
+    const std::to_chars_result end = std::to_chars(digits.data(), digits.data() + digits.size(), value, base);
     text_.append(digits.data(), end.ptr);
   }
 
@@ -122,8 +120,7 @@ class Disassembler {
         text_ += " words";
         break;
       case OperandKind::SignedNumber:
-        number(instruction.info->operands[i].canBeLarge ? static_cast<int64_t>(value)
-                                                        : static_cast<int16_t>(value));
+        number(instruction.info->operands[i].canBeLarge ? static_cast<int64_t>(value) : static_cast<int16_t>(value));
         break;
       case OperandKind::Arity:
         labelled("arity ", value);
@@ -238,8 +235,6 @@ class Disassembler {
 
 }  // namespace
 
-std::string disassemble(const BcoSet& set, const BcoFormat& format) {
-  return Disassembler(set, format).text();
-}
+std::string disassemble(const BcoSet& set, const BcoFormat& format) { return Disassembler(set, format).text(); }
 
 }  // namespace splicehost::bytecode

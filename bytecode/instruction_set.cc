@@ -8,13 +8,9 @@ namespace {
 using enum OperandKind;
 
 // An operand of one halfword in any case.
-constexpr Operand small(OperandKind kind) {
-  return {kind, false};
-}
+constexpr Operand small(OperandKind kind) { return {kind, false}; }
 // An operand of a machine word in an instruction marked large.
-constexpr Operand wide(OperandKind kind) {
-  return {kind, true};
-}
+constexpr Operand wide(OperandKind kind) { return {kind, true}; }
 
 constexpr InstructionInfo makeRow(uint8_t opcode, std::string_view name, bool leaves,
                                   std::initializer_list<Operand> operands) {
@@ -23,13 +19,11 @@ constexpr InstructionInfo makeRow(uint8_t opcode, std::string_view name, bool le
   return info;
 }
 
-constexpr InstructionInfo row(uint8_t opcode, std::string_view name,
-                              std::initializer_list<Operand> operands = {}) {
+constexpr InstructionInfo row(uint8_t opcode, std::string_view name, std::initializer_list<Operand> operands = {}) {
   return makeRow(opcode, name, false, operands);
 }
 
-constexpr InstructionInfo leave(uint8_t opcode, std::string_view name,
-                                std::initializer_list<Operand> operands = {}) {
+constexpr InstructionInfo leave(uint8_t opcode, std::string_view name, std::initializer_list<Operand> operands = {}) {
   return makeRow(opcode, name, true, operands);
 }
 
@@ -152,8 +146,7 @@ constexpr InstructionInfo kRows9103[] = {
     row(56, "CCALL", {wide(Words), wide(ForeignCall), small(Flags)}),
     row(57, "SWIZZLE", {wide(StackWords), wide(SignedNumber)}),
     row(66, "BRK_FUN",
-        {wide(BreakArray), wide(ModuleName), wide(ModuleName), small(BreakIndex), small(InfoIndex),
-         wide(CostCentre)}),
+        {wide(BreakArray), wide(ModuleName), wide(ModuleName), small(BreakIndex), small(InfoIndex), wide(CostCentre)}),
 };
 
 }  // namespace

@@ -111,16 +111,14 @@ class InstructionReader {
     Truncated,    // the stream ends within the instruction at offset()
   };
 
-  InstructionReader(Bytes instructions, const InstructionSet& set)
-      : instructions_(instructions), set_(set) {}
+  InstructionReader(Bytes instructions, const InstructionSet& set) : instructions_(instructions), set_(set) {}
 
   // Reads the next instruction. After anything but Step::Instruction the reader stays where it is.
   Step next(Instruction& instruction) {
     const size_t halfwords = instructions_.size() / sizeof(uint16_t);
     if (offset_ == halfwords) return Step::End;
     const uint16_t opcode = loadElement<uint16_t>(instructions_, offset_);
-    const InstructionInfo* info =
-        (opcode & kUnusedBits) == 0 ? set_.find(static_cast<uint8_t>(opcode)) : nullptr;
+    const InstructionInfo* info = (opcode & kUnusedBits) == 0 ? set_.find(static_cast<uint8_t>(opcode)) : nullptr;
     if (info == nullptr) return Step::Unknown;
     const bool large = (opcode & kLargeOperands) != 0;
     size_t at = offset_ + 1;

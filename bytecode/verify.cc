@@ -42,8 +42,7 @@ struct Problem {
 };
 
 Problem inInstruction(const InstructionInfo& info, size_t offset, std::string what) {
-  return {std::move(what),
-          ", instruction " + std::to_string(offset) + " (" + std::string(info.name) + ')'};
+  return {std::move(what), ", instruction " + std::to_string(offset) + " (" + std::string(info.name) + ')'};
 }
 
 // Checks one BCO after the other. Keeps its buffers from one to the next.
@@ -76,9 +75,8 @@ class Verifier {
     if (size > kMaxHalfWord) return Problem{"a bitmap of size " + std::to_string(size)};
     const uint64_t words = (size + kBitsPerWord - 1) / kBitsPerWord;
     if (bco_->bitmapWords() - 1 != words) {
-      return Problem{"a bitmap of size " + std::to_string(size) + " in " +
-                     std::to_string(bco_->bitmapWords() - 1) + " words instead of " +
-                     std::to_string(words)};
+      return Problem{"a bitmap of size " + std::to_string(size) + " in " + std::to_string(bco_->bitmapWords() - 1) +
+                     " words instead of " + std::to_string(words)};
     }
     if (isTopLevel && bco_->arity == 0 && size != 0) {
       return Problem{"a bitmap of size " + std::to_string(size) + " at top level with arity 0"};
@@ -121,17 +119,15 @@ class Verifier {
       return Problem{"unknown opcode " + std::to_string(opcode), inStream(reader)};
     }
     if (step == Step::Truncated) {
-      return Problem{"goes beyond the last of " + std::to_string(halfwords) + " halfwords",
-                     inStream(reader)};
+      return Problem{"goes beyond the last of " + std::to_string(halfwords) + " halfwords", inStream(reader)};
     }
     if (!instruction.info->leaves) {
       return inInstruction(*instruction.info, instruction.offset, "the last one, goes on");
     }
     for (const Jump& jump : jumps_) {
       if (jump.target >= halfwords || !isStart_[jump.target]) {
-        return inInstruction(
-            *jump.info, jump.offset,
-            "no instruction starts at " + ofCount("halfword", jump.target, halfwords));
+        return inInstruction(*jump.info, jump.offset,
+                             "no instruction starts at " + ofCount("halfword", jump.target, halfwords));
       }
     }
     return std::nullopt;
@@ -229,8 +225,6 @@ class Verifier {
 
 }  // namespace
 
-Status verify(const BcoSet& set, const BcoFormat& format) {
-  return Verifier(set, format).verify();
-}
+Status verify(const BcoSet& set, const BcoFormat& format) { return Verifier(set, format).verify(); }
 
 }  // namespace splicehost::bytecode

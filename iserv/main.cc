@@ -14,9 +14,9 @@
 #include <utility>
 
 #include "iserv/base/configuration.h"
+#include "iserv/base/manifest.h"
 #include "iserv/front_end/front_end.h"
 #include "iserv/front_end/ghc_pipes.h"
-#include "iserv/base/manifest.h"
 #include "iserv/remote/remote_interpreter.h"
 #include "iserv/remote/secret_file.h"
 #include "iserv/remote/target.h"
@@ -132,7 +132,9 @@ Status goElsewhere(const Configuration& configuration, const Manifest& manifest,
   elsewhere.ghcVersion = options.version->name;
   elsewhere.way = options.way;
   elsewhere.buildIdentity = options.identity;
-  options.connect = [elsewhere](Attention& attention) { return remote::RemoteInterpreter::connect(elsewhere, attention); };
+  options.connect = [elsewhere](Attention& attention) {
+    return remote::RemoteInterpreter::connect(elsewhere, attention);
+  };
   return Done{};
 }
 
@@ -153,9 +155,8 @@ Status locate(const char* argv0, const CommandLine& line, FrontEndOptions& optio
   }
   auto identity = manifest->identities.find(wayName(options.way));
   if (identity == manifest->identities.end()) {
-    return Error{"there is no interpreter of the " + std::string(wayName(options.way)) +
-                 " way for GHC " + manifest->ghcVersion + " in " + folder +
-                 "; `iservctl doctor` tells what is missing"};
+    return Error{"there is no interpreter of the " + std::string(wayName(options.way)) + " way for GHC " +
+                 manifest->ghcVersion + " in " + folder + "; `iservctl doctor` tells what is missing"};
   }
   options.identity = identity->second;
   options.libraries = manifest->libraries[identity->first];

@@ -26,9 +26,7 @@ Error at(std::uint64_t offset, const std::string& problem) {
   return Error{"offset " + std::to_string(offset) + ": " + problem};
 }
 
-std::string quoted(std::string_view text) {
-  return "'" + printable(text) + "'";
-}
+std::string quoted(std::string_view text) { return "'" + printable(text) + "'"; }
 
 std::string_view trimRight(std::string_view text) {
   const std::size_t last = text.find_last_not_of(' ');
@@ -43,9 +41,7 @@ std::optional<std::uint64_t> parseDecimal(std::string_view text) {
   return value;
 }
 
-bool startsWithDigit(std::string_view text) {
-  return !text.empty() && text[0] >= '0' && text[0] <= '9';
-}
+bool startsWithDigit(std::string_view text) { return !text.empty() && text[0] >= '0' && text[0] <= '9'; }
 
 }  // namespace
 
@@ -58,23 +54,21 @@ Result<ArchiveReader> ArchiveReader::open(std::span<const std::byte> file) {
 
 // The name that starts at the stated place of the name table. Its end is "/\n"; RTS and reader
 // alike require a newline (or the table's start) before it, which catches most wrong offsets.
-Result<std::string_view> ArchiveReader::longName(std::string_view digits,
-                                                 std::uint64_t offset) const {
+Result<std::string_view> ArchiveReader::longName(std::string_view digits, std::uint64_t offset) const {
   // Digits end at a space, or at the ':' of a member of an archive in a thin archive.
   const std::size_t length = digits.find_first_not_of("0123456789");
   const std::optional<std::uint64_t> start = parseDecimal(digits.substr(0, length));
   if (!names_) return at(offset, "a long member name, but no table of names before it");
   const std::string_view table = *names_;
   if (!start || *start >= table.size())
-    return at(offset, "member name at " + quoted(trimRight(digits)) + " of a table of " +
-                          std::to_string(table.size()) + " bytes");
+    return at(offset, "member name at " + quoted(trimRight(digits)) + " of a table of " + std::to_string(table.size()) +
+                          " bytes");
   if (*start > 0 && table[*start - 1] != '\n')
-    return at(offset, "member name at " + std::to_string(*start) +
-                          " of the table of names, which is in the middle of a name");
+    return at(offset,
+              "member name at " + std::to_string(*start) + " of the table of names, which is in the middle of a name");
   const std::size_t end = table.find('\n', *start);
   if (end == table.npos)
-    return at(offset, "member name at " + std::to_string(*start) +
-                          " of the table of names, where it has no end");
+    return at(offset, "member name at " + std::to_string(*start) + " of the table of names, where it has no end");
   std::string_view name = table.substr(*start, end - *start);
   if (name.ends_with('/')) name.remove_suffix(1);
   if (name.empty()) return at(offset, "empty member name in the table of names");
@@ -83,14 +77,13 @@ Result<std::string_view> ArchiveReader::longName(std::string_view digits,
 
 // Finds the member's name and role; takes a BSD name off the front of its content.
 Result<ArchiveReader::Role> ArchiveReader::decodeName(std::string_view field, std::uint64_t offset,
-                                                      ArchiveMember& member,
-                                                      std::string_view& content) const {
+                                                      ArchiveMember& member, std::string_view& content) const {
   if (field.starts_with("#1/")) {
     const std::optional<std::uint64_t> length = parseDecimal(trimRight(field.substr(3)));
     if (!length) return at(offset, "the length of a BSD member name is " + quoted(field.substr(3)));
     if (*length > content.size())
-      return at(offset, "a BSD member name of " + std::to_string(*length) +
-                            " bytes in a member of " + std::to_string(content.size()));
+      return at(offset, "a BSD member name of " + std::to_string(*length) + " bytes in a member of " +
+                            std::to_string(content.size()));
     member.name = content.substr(0, *length);
     member.name = member.name.substr(0, member.name.find('\0'));
     content.remove_prefix(*length);
@@ -119,13 +112,11 @@ Result<ArchiveReader::Role> ArchiveReader::decodeName(std::string_view field, st
 Result<std::optional<ArchiveReader::Entry>> ArchiveReader::nextEntry() {
   const std::string_view rest = file_.substr(std::min<std::uint64_t>(position_, file_.size()));
   // Some tools pad an archive at its end; the RTS ends quietly if no whole name field is left.
-  if (rest.size() < kNameLength &&
-      rest.find_first_not_of(std::string_view("\n \0", 3)) == rest.npos)
+  if (rest.size() < kNameLength && rest.find_first_not_of(std::string_view("\n \0", 3)) == rest.npos)
     return std::optional<Entry>{};
   if (rest.size() < kHeaderSize)
-    return at(position_, "the archive ends inside a member's header, after " +
-                             std::to_string(rest.size()) + " of its " +
-                             std::to_string(kHeaderSize) + " bytes");
+    return at(position_, "the archive ends inside a member's header, after " + std::to_string(rest.size()) +
+                             " of its " + std::to_string(kHeaderSize) + " bytes");
 
   const std::string_view header = rest.substr(0, kHeaderSize);
   if (!header.ends_with(kHeaderEnd)) return at(position_, "no member header where one should be");
@@ -143,9 +134,8 @@ Result<std::optional<ArchiveReader::Entry>> ArchiveReader::nextEntry() {
   if (entry.member.external) {
     content = {};
   } else if (*size > content.size()) {
-    return at(position_, "member " + quoted(trimRight(field)) + " of " + std::to_string(*size) +
-                             " bytes reaches " + std::to_string(*size - content.size()) +
-                             " bytes past the end");
+    return at(position_, "member " + quoted(trimRight(field)) + " of " + std::to_string(*size) + " bytes reaches " +
+                             std::to_string(*size - content.size()) + " bytes past the end");
   } else {
     content = content.substr(0, *size);
   }

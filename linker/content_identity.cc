@@ -30,9 +30,7 @@ constexpr std::size_t kReadSize = std::size_t{256} * 1024;
 constexpr int kAttempts = 3;
 
 // Of a timespec, or of statx()'s form of one.
-std::int64_t nanoseconds(const auto& time) {
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
+std::int64_t nanoseconds(const auto& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
 FileStamp stampFrom(const struct statx& status, std::uint64_t mount) {
   FileStamp stamp;
@@ -182,7 +180,8 @@ DigestCache::DigestCache() : DigestCache(systemClock) {}
 Result<FileContent> DigestCache::contentOf(const std::string& path) {
   Result<FileStamp> known = stampOf(path);
   if (!known) return known.error();
-  if (const auto found = digests_.find(*known); found != digests_.end()) return FileContent{found->second, *known, true};
+  if (const auto found = digests_.find(*known); found != digests_.end())
+    return FileContent{found->second, *known, true};
 
   Result<OpenFile> file = OpenFile::open(path);
   if (!file) return file.error();

@@ -24,9 +24,7 @@ T load(std::string_view bytes, std::uint64_t offset) {
   return value;
 }
 
-std::string number(std::uint64_t value) {
-  return std::to_string(value);
-}
+std::string number(std::uint64_t value) { return std::to_string(value); }
 
 // How many bytes a relocation changes at its offset. For a type that is not in the processor's
 // supplement it is one: the offset has to be in the section, more is not known.
@@ -94,9 +92,7 @@ std::uint64_t relocationWidth(Machine machine, std::uint32_t type) {
   }
 }
 
-bool hasContentInFile(const Elf64_Shdr& header) {
-  return header.sh_type != SHT_NULL && header.sh_type != SHT_NOBITS;
-}
+bool hasContentInFile(const Elf64_Shdr& header) { return header.sh_type != SHT_NULL && header.sh_type != SHT_NOBITS; }
 
 // What the RTS puts into memory (getSectionKind_ELF and ocGetNames_ELF in GHC 9.0.2 and 9.10.3
 // rts/linker/Elf.c). GHC 9.6 and later know the lists of initialisers by name, too.
@@ -112,8 +108,8 @@ bool rtsLoads(const Elf64_Shdr& header, std::string_view name) {
         break;
     }
   }
-  return name.starts_with(".init_array") || name.starts_with(".fini_array") ||
-         name.starts_with(".ctors") || name.starts_with(".dtors");
+  return name.starts_with(".init_array") || name.starts_with(".fini_array") || name.starts_with(".ctors") ||
+         name.starts_with(".dtors");
 }
 
 // Besides what is loaded, the RTS reads these.
@@ -121,9 +117,7 @@ bool isTable(std::uint32_t type) {
   return type == SHT_SYMTAB || type == SHT_SYMTAB_SHNDX || type == SHT_REL || type == SHT_RELA;
 }
 
-bool isReservedIndex(std::uint32_t shndx) {
-  return shndx >= SHN_LORESERVE;
-}
+bool isReservedIndex(std::uint32_t shndx) { return shndx >= SHN_LORESERVE; }
 
 }  // namespace
 
@@ -157,8 +151,8 @@ Status ElfObject::locateSections() {
     return Error{"section table entries are " + number(header.e_shentsize) + " bytes, not " +
                  number(sizeof(Elf64_Shdr))};
   if (header.e_shoff > file_.size() || file_.size() - header.e_shoff < sizeof(Elf64_Shdr))
-    return Error{"the section table at offset " + number(header.e_shoff) +
-                 " is past the end of the file, which has " + number(file_.size()) + " bytes"};
+    return Error{"the section table at offset " + number(header.e_shoff) + " is past the end of the file, which has " +
+                 number(file_.size()) + " bytes"};
   sectionTable_ = header.e_shoff;
 
   // Numbers that do not fit the file header's 16 bits are in the null section's header.
@@ -167,10 +161,9 @@ Status ElfObject::locateSections() {
   const std::uint64_t room = (file_.size() - sectionTable_) / sizeof(Elf64_Shdr);
   if (count == 0) return Error{"the section table is empty"};
   if (count > room)
-    return Error{"the section table has " + number(count) + " entries, of which only " +
-                 number(room) + " are in the file"};
-  if (null.sh_type != SHT_NULL)
-    return Error{"the section table does not start with the null section"};
+    return Error{"the section table has " + number(count) + " entries, of which only " + number(room) +
+                 " are in the file"};
+  if (null.sh_type != SHT_NULL) return Error{"the section table does not start with the null section"};
   // Section indices in symbols and links have 32 bits.
   if (count > UINT32_MAX) return Error{"the section table has " + number(count) + " entries"};
   sectionCount_ = static_cast<std::uint32_t>(count);
@@ -178,9 +171,8 @@ Status ElfObject::locateSections() {
   const std::uint32_t names = header.e_shstrndx != SHN_XINDEX ? header.e_shstrndx : null.sh_link;
   if (names == SHN_UNDEF) return Error{"the object has no table of section names"};
   if (names >= sectionCount_)
-    return Error{"section " + number(names) +
-                 " should hold the section names, but there are only " + number(sectionCount_) +
-                 " sections"};
+    return Error{"section " + number(names) + " should hold the section names, but there are only " +
+                 number(sectionCount_) + " sections"};
   const Elf64_Shdr namesHeader = sectionHeader(names);
   if (namesHeader.sh_type != SHT_STRTAB)
     return Error{"section " + number(names) + " should hold the section names, but is of type " +
@@ -195,12 +187,11 @@ Status ElfObject::locateSections() {
 
 Status ElfObject::checkPlacement(std::uint32_t index, const Elf64_Shdr& header) const {
   if (!hasContentInFile(header)) return Done{};
-  if (header.sh_offset <= file_.size() && header.sh_size <= file_.size() - header.sh_offset)
-    return Done{};
+  if (header.sh_offset <= file_.size() && header.sh_size <= file_.size() - header.sh_offset) return Done{};
   std::uint64_t end;
   if (__builtin_add_overflow(header.sh_offset, header.sh_size, &end))
-    return inSection(index, "has the impossible offset " + number(header.sh_offset) + " and size " +
-                                number(header.sh_size));
+    return inSection(index,
+                     "has the impossible offset " + number(header.sh_offset) + " and size " + number(header.sh_size));
   return inSection(index, "reaches " + number(end - file_.size()) + " bytes past the end");
 }
 
@@ -209,21 +200,20 @@ Status ElfObject::checkSectionTable() {
   for (std::uint32_t i = 1; i < sectionCount_; ++i) {
     const Elf64_Shdr header = sectionHeader(i);
     if (header.sh_name >= sectionNames_.size())
-      return Error{"section " + number(i) + " has its name at " + number(header.sh_name) +
-                   " of a table of " + number(sectionNames_.size()) + " bytes"};
+      return Error{"section " + number(i) + " has its name at " + number(header.sh_name) + " of a table of " +
+                   number(sectionNames_.size()) + " bytes"};
     const bool loaded = rtsLoads(header, namesFrom(header.sh_name));
     if (loaded || isTable(header.sh_type))
       if (Status placed = checkPlacement(i, header); !placed) return placed;
     // The RTS rounds with masks made from the alignment (GHC 9.0.2 rts/sm/OSMem.h).
     if (loaded && (header.sh_addralign & (header.sh_addralign - 1)) != 0)
-      return inSection(
-          i, "has alignment " + number(header.sh_addralign) + ", which is no power of two");
+      return inSection(i, "has alignment " + number(header.sh_addralign) + ", which is no power of two");
     switch (header.sh_type) {
       case SHT_NOBITS:
         if ((header.sh_flags & SHF_ALLOC) == 0) break;
         if (header.sh_size >= kMostZeroBytes || (zeroBytes += header.sh_size) >= kMostZeroBytes)
-          return inSection(i, "needs " + number(header.sh_size) +
-                                  " zero bytes; a linker has 2 GiB of address space for all");
+          return inSection(
+              i, "needs " + number(header.sh_size) + " zero bytes; a linker has 2 GiB of address space for all");
         break;
       case SHT_SYMTAB:
       case SHT_SYMTAB_SHNDX:
@@ -238,9 +228,8 @@ Status ElfObject::checkSectionTable() {
     }
   }
   if (extendedIndices_ && extendedIndices_->size() / sizeof(Elf64_Word) < symbolCount())
-    return Error{"the table of extended section indices has " +
-                 number(extendedIndices_->size() / sizeof(Elf64_Word)) + " entries for " +
-                 number(symbolCount()) + " symbols"};
+    return Error{"the table of extended section indices has " + number(extendedIndices_->size() / sizeof(Elf64_Word)) +
+                 " entries for " + number(symbolCount()) + " symbols"};
   return Done{};
 }
 
@@ -254,18 +243,16 @@ Status ElfObject::noteSymbolTable(std::uint32_t index, const Elf64_Shdr& header)
   }
   if (symbolTableIndex_ != 0) return inSection(index, "is a second symbol table");
   if (header.sh_entsize != sizeof(Elf64_Sym))
-    return inSection(index, "has symbols of " + number(header.sh_entsize) + " bytes, not " +
-                                number(sizeof(Elf64_Sym)));
+    return inSection(index, "has symbols of " + number(header.sh_entsize) + " bytes, not " + number(sizeof(Elf64_Sym)));
   if (header.sh_size % sizeof(Elf64_Sym) != 0)
-    return inSection(index, "has a size of " + number(header.sh_size) +
-                                " bytes, no multiple of a symbol's " + number(sizeof(Elf64_Sym)));
+    return inSection(index, "has a size of " + number(header.sh_size) + " bytes, no multiple of a symbol's " +
+                                number(sizeof(Elf64_Sym)));
   if (header.sh_link == SHN_UNDEF || header.sh_link >= sectionCount_)
-    return inSection(index, "links to section " + number(header.sh_link) + " for its names, of " +
-                                number(sectionCount_));
+    return inSection(index,
+                     "links to section " + number(header.sh_link) + " for its names, of " + number(sectionCount_));
   const Elf64_Shdr names = sectionHeader(header.sh_link);
   if (names.sh_type != SHT_STRTAB)
-    return inSection(index, "links to section " + number(header.sh_link) +
-                                " for its names, which is no string table");
+    return inSection(index, "links to section " + number(header.sh_link) + " for its names, which is no string table");
   if (Status placed = checkPlacement(header.sh_link, names); !placed) return placed;
   symbolTableIndex_ = index;
   symbolNamesIndex_ = header.sh_link;
@@ -279,19 +266,17 @@ Status ElfObject::checkReferences(std::uint32_t index, const Elf64_Shdr& header)
   if (header.sh_link == SHN_UNDEF)
     return inSection(index, "has no symbol table; the object has probably been stripped");
   if (header.sh_link >= sectionCount_ || sectionHeader(header.sh_link).sh_type != SHT_SYMTAB)
-    return inSection(index, "links to section " + number(header.sh_link) +
-                                " for its symbols, which is no symbol table");
+    return inSection(index,
+                     "links to section " + number(header.sh_link) + " for its symbols, which is no symbol table");
   if (header.sh_info == SHN_UNDEF || header.sh_info >= sectionCount_)
-    return inSection(
-        index, "applies to section " + number(header.sh_info) + ", of " + number(sectionCount_));
+    return inSection(index, "applies to section " + number(header.sh_info) + ", of " + number(sectionCount_));
   if (!isLoaded(header.sh_info)) return Done{};
   const std::uint64_t width = header.sh_type == SHT_RELA ? sizeof(Elf64_Rela) : sizeof(Elf64_Rel);
   if (header.sh_entsize != width)
-    return inSection(
-        index, "has relocations of " + number(header.sh_entsize) + " bytes, not " + number(width));
+    return inSection(index, "has relocations of " + number(header.sh_entsize) + " bytes, not " + number(width));
   if (header.sh_size % width != 0)
-    return inSection(index, "has a size of " + number(header.sh_size) +
-                                " bytes, no multiple of a relocation's " + number(width));
+    return inSection(
+        index, "has a size of " + number(header.sh_size) + " bytes, no multiple of a relocation's " + number(width));
   return Done{};
 }
 
@@ -325,21 +310,19 @@ Status ElfObject::checkContents() const {
 // is wrong with one.
 Status ElfObject::checkSymbols() const {
   if (!symbolNames_.empty() && !symbolNames_.ends_with('\0'))
-    return Error{"the symbol names do not end with a zero byte"}.within(
-        describeSection(symbolNamesIndex_));
+    return Error{"the symbol names do not end with a zero byte"}.within(describeSection(symbolNamesIndex_));
   const std::size_t count = symbolCount();
   std::uint64_t commonBytes = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const auto entry = load<Elf64_Sym>(symbolTable_, i * sizeof(Elf64_Sym));
-    const bool plain = entry.st_name < symbolNames_.size() && entry.st_shndx < sectionCount_ &&
-                       !isReservedIndex(entry.st_shndx);
+    const bool plain =
+        entry.st_name < symbolNames_.size() && entry.st_shndx < sectionCount_ && !isReservedIndex(entry.st_shndx);
     if (plain) continue;
     if (Result<ElfSymbol> checked = symbol(i); !checked) return checked.error();
     if (entry.st_shndx == SHN_COMMON &&
         (entry.st_size >= kMostZeroBytes || (commonBytes += entry.st_size) >= kMostZeroBytes))
-      return inSymbol(i,
-                      "needs " + number(entry.st_size) +
-                          " bytes of common storage; a linker has 2 GiB of address space for all");
+      return inSymbol(i, "needs " + number(entry.st_size) +
+                             " bytes of common storage; a linker has 2 GiB of address space for all");
   }
   return Done{};
 }
@@ -349,8 +332,7 @@ Status ElfObject::checkRelocations(std::uint32_t index, const Elf64_Shdr& header
   const std::string_view entries = content(header);
   const std::uint64_t targetSize = sectionHeader(header.sh_info).sh_size;
   // Offsets below this are fine whatever the relocation's width.
-  const std::uint64_t safe =
-      targetSize < kWidestRelocation ? 0 : targetSize - kWidestRelocation + 1;
+  const std::uint64_t safe = targetSize < kWidestRelocation ? 0 : targetSize - kWidestRelocation + 1;
   const std::size_t symbols = symbolCount();
   const std::size_t count = entries.size() / sizeof(Entry);
   for (std::size_t i = 0; i < count; ++i) {
@@ -359,23 +341,21 @@ Status ElfObject::checkRelocations(std::uint32_t index, const Elf64_Shdr& header
     if (symbol < symbols && entry.r_offset < safe) continue;
 
     if (symbol >= symbols)
-      return Error{"relocation " + number(i) + " refers to symbol " + number(symbol) + " of " +
-                   number(symbols)}
-          .within(describeSection(index));
+      return Error{"relocation " + number(i) + " refers to symbol " + number(symbol) + " of " + number(symbols)}.within(
+          describeSection(index));
     const auto type = static_cast<std::uint32_t>(ELF64_R_TYPE(entry.r_info));
     const std::uint64_t width = relocationWidth(machine_, type);
     if (entry.r_offset > targetSize || targetSize - entry.r_offset < width)
-      return Error{"relocation " + number(i) + " (type " + number(type) + ") changes " +
-                   number(width) + " bytes at offset " + number(entry.r_offset) + " of " +
-                   describeSection(header.sh_info) + ", which has " + number(targetSize)}
+      return Error{"relocation " + number(i) + " (type " + number(type) + ") changes " + number(width) +
+                   " bytes at offset " + number(entry.r_offset) + " of " + describeSection(header.sh_info) +
+                   ", which has " + number(targetSize)}
           .within(describeSection(index));
   }
   return Done{};
 }
 
 Result<std::uint32_t> ElfObject::extendedIndex(std::size_t symbol) const {
-  if (!extendedIndices_)
-    return inSymbol(symbol, "has an extended section index, but the object has no table of them");
+  if (!extendedIndices_) return inSymbol(symbol, "has an extended section index, but the object has no table of them");
   return load<Elf64_Word>(*extendedIndices_, symbol * sizeof(Elf64_Word));
 }
 
@@ -388,8 +368,7 @@ Result<ElfSymbol> ElfObject::symbol(std::size_t index) const {
 
   // The RTS does not look for a name at 0, so that there may be no string table at all.
   if (entry.st_name != 0) {
-    const std::string_view name =
-        symbolNames_.substr(std::min<std::size_t>(entry.st_name, symbolNames_.size()));
+    const std::string_view name = symbolNames_.substr(std::min<std::size_t>(entry.st_name, symbolNames_.size()));
     const std::size_t end = name.find('\0');
     if (end == name.npos)
       return inSymbol(index, "has its name at " + number(entry.st_name) + " of a table of " +
@@ -434,8 +413,7 @@ Result<ElfSymbol> ElfObject::symbol(std::size_t index) const {
     return symbol;
   }
   if (symbol.section == SHN_UNDEF || symbol.section >= sectionCount_)
-    return inSymbol(index,
-                    "is in section " + number(symbol.section) + " of " + number(sectionCount_));
+    return inSymbol(index, "is in section " + number(symbol.section) + " of " + number(sectionCount_));
   symbol.place = SymbolPlace::Section;
   return symbol;
 }
@@ -458,9 +436,8 @@ std::span<const std::byte> ElfObject::sectionContent(std::uint32_t index) const 
 
 std::string_view ElfObject::content(const Elf64_Shdr& header) const {
   // Of what is not loaded nobody knows that it is in the file.
-  return hasContentInFile(header) && header.sh_offset <= file_.size()
-             ? file_.substr(header.sh_offset, header.sh_size)
-             : std::string_view{};
+  return hasContentInFile(header) && header.sh_offset <= file_.size() ? file_.substr(header.sh_offset, header.sh_size)
+                                                                      : std::string_view{};
 }
 
 // "section 7 (.text)", or without a name while the names are not known to be usable.
@@ -474,8 +451,7 @@ Error ElfObject::inSection(std::uint32_t index, const std::string& problem) cons
 }
 
 Error ElfObject::inSymbol(std::size_t index, const std::string& problem) const {
-  return Error{"symbol " + number(index) + " " + problem}.within(
-      describeSection(symbolTableIndex_));
+  return Error{"symbol " + number(index) + " " + problem}.within(describeSection(symbolTableIndex_));
 }
 
 Status checkObject(std::span<const std::byte> file, Machine machine) {

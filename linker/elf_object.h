@@ -116,8 +116,7 @@ class ElfObject {
   template <typename Entry>
   Status checkRelocations(std::uint32_t index, const Elf64_Shdr& header) const;
   Status checkLinkable(const Elf64_Shdr& relocations, const IsDefined& isDefined) const;
-  Status checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& target,
-                       const IsDefined& isDefined) const;
+  Status checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& target, const IsDefined& isDefined) const;
 
   std::string_view file_;
   Machine machine_;

@@ -98,16 +98,14 @@ std::string describeElf(std::string_view content) {
 }
 
 bool looksLikeLinkerScript(std::string_view sample) {
-  return sample.find("GNU ld script") != sample.npos || sample.starts_with("INPUT") ||
-         sample.starts_with("GROUP") || sample.find("OUTPUT_FORMAT") != sample.npos ||
-         sample.find("\nINPUT") != sample.npos || sample.find("\nGROUP") != sample.npos;
+  return sample.find("GNU ld script") != sample.npos || sample.starts_with("INPUT") || sample.starts_with("GROUP") ||
+         sample.find("OUTPUT_FORMAT") != sample.npos || sample.find("\nINPUT") != sample.npos ||
+         sample.find("\nGROUP") != sample.npos;
 }
 
 }  // namespace
 
-std::string_view machineName(Machine machine) {
-  return machine == Machine::X86_64 ? "x86-64" : "AArch64";
-}
+std::string_view machineName(Machine machine) { return machine == Machine::X86_64 ? "x86-64" : "AArch64"; }
 
 std::string describeContent(std::span<const std::byte> file) {
   const std::string_view content(reinterpret_cast<const char*>(file.data()), file.size());

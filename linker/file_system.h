@@ -27,8 +27,8 @@
 namespace splicehost::linker {
 
 struct FileSystem {
-  std::uint64_t type = 0;        // f_type of statfs(2)
-  bool isReadOnly = false;       // itself; it may be mounted read-only in this place and be written to in another
+  std::uint64_t type = 0;   // f_type of statfs(2)
+  bool isReadOnly = false;  // itself; it may be mounted read-only in this place and be written to in another
   bool isOnLoopDevice = false;
   bool hasUniqueMountId = true;  // the kernel never gives the mount's number again
   // Of an overlay: what it is made of, as far as that can be seen from here. (A container does not see it.)
@@ -40,7 +40,7 @@ bool provesContent(const FileSystem& system);
 
 // The line of a mount in /proc/self/mountinfo (proc_pid_mountinfo(5)).
 struct MountLine {
-  bool isReadOnly = false;                // the file system itself
+  bool isReadOnly = false;               // the file system itself
   std::vector<std::string> layers = {};  // of an overlay: paths, as whoever mounted it has given them
 };
 // Nothing of it if the mount is not in the table: a process sees only what is below its root folder.

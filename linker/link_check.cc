@@ -20,9 +20,9 @@ namespace {
 // What the RTS implements; the same in GHC 9.0.2, 9.6.6 and 9.10.3 (do_Elf_Rela_relocations in
 // rts/linker/Elf.c; decodeAddendAarch64 and encodeAddendAarch64 in rts/linker/elf_reloc_aarch64.c).
 // GHC 9.6 has a case for R_X86_64_TLSGD as well, which says on Linux that it is not supported.
-constexpr std::uint32_t kKnownX86_64[] = {
-    R_X86_64_NONE, R_X86_64_64,    R_X86_64_PC32,     R_X86_64_PC64,      R_X86_64_32,
-    R_X86_64_32S,  R_X86_64_PLT32, R_X86_64_GOTPCREL, R_X86_64_GOTPCRELX, R_X86_64_REX_GOTPCRELX};
+constexpr std::uint32_t kKnownX86_64[] = {R_X86_64_NONE,      R_X86_64_64,           R_X86_64_PC32,  R_X86_64_PC64,
+                                          R_X86_64_32,        R_X86_64_32S,          R_X86_64_PLT32, R_X86_64_GOTPCREL,
+                                          R_X86_64_GOTPCRELX, R_X86_64_REX_GOTPCRELX};
 constexpr std::uint32_t kKnownAarch64[] = {R_AARCH64_ABS64,
                                            R_AARCH64_PREL64,
                                            R_AARCH64_ABS32,
@@ -82,8 +82,7 @@ bool fitsAddend(Machine machine, const Elf64_Rela& relocation) {
 
 bool hasPlace(Machine machine, const Elf64_Rela& relocation, const Elf64_Shdr& target) {
   if (machine != Machine::X86_64) return true;
-  return target.sh_type != SHT_NOBITS && target.sh_size >= kProdded &&
-         relocation.r_offset <= target.sh_size - kProdded;
+  return target.sh_type != SHT_NOBITS && target.sh_size >= kProdded && relocation.r_offset <= target.sh_size - kProdded;
 }
 
 constexpr char kAdvice[] = "; use the library as a shared object (.so)";
@@ -103,14 +102,10 @@ Status ElfObject::checkLinkable(const IsDefined& isDefined) const {
   }
   for (std::uint32_t i = 1; i < sectionCount_; ++i) {
     const Elf64_Shdr header = sectionHeader(i);
-    if ((header.sh_type != SHT_RELA && header.sh_type != SHT_REL) || !isLoaded(header.sh_info))
-      continue;
+    if ((header.sh_type != SHT_RELA && header.sh_type != SHT_REL) || !isLoaded(header.sh_info)) continue;
     if (header.sh_type == SHT_REL && header.sh_size > 0)
-      return inSection(
-          i, std::string("has relocations without addends, which GHC's linker does not know") +
-                 kAdvice);
-    if (Status checked = checkLinkable(header, isDefined); !checked)
-      return checked.error().within(describeSection(i));
+      return inSection(i, std::string("has relocations without addends, which GHC's linker does not know") + kAdvice);
+    if (Status checked = checkLinkable(header, isDefined); !checked) return checked.error().within(describeSection(i));
   }
   return Done{};
 }
@@ -122,12 +117,9 @@ Status ElfObject::checkLinkable(const Elf64_Shdr& relocations, const IsDefined& 
     Elf64_Rela entry;
     std::memcpy(&entry, entries.data() + i * sizeof entry, sizeof entry);
     Elf64_Sym symbol;
-    std::memcpy(&symbol, symbolTable_.data() + ELF64_R_SYM(entry.r_info) * sizeof symbol,
-                sizeof symbol);
-    const bool plain = isKnown(machine_, ELF64_R_TYPE(entry.r_info)) &&
-                       fitsAddend(machine_, entry) &&
-                       ELF64_ST_TYPE(symbol.st_info) != STT_GNU_IFUNC &&
-                       ELF64_ST_BIND(symbol.st_info) != STB_WEAK &&
+    std::memcpy(&symbol, symbolTable_.data() + ELF64_R_SYM(entry.r_info) * sizeof symbol, sizeof symbol);
+    const bool plain = isKnown(machine_, ELF64_R_TYPE(entry.r_info)) && fitsAddend(machine_, entry) &&
+                       ELF64_ST_TYPE(symbol.st_info) != STT_GNU_IFUNC && ELF64_ST_BIND(symbol.st_info) != STB_WEAK &&
                        symbol.st_shndx < SHN_LORESERVE && hasPlace(machine_, entry, target);
     if (plain) continue;
     if (Status checked = checkLinkable(entry, target, isDefined); !checked)
@@ -148,16 +140,12 @@ Status ElfObject::checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& 
   const auto fail = [&](const std::string& problem, const char* advice = kAdvice) {
     return Error{"symbol " + printable(name) + " " + problem + advice};
   };
-  if (isThreadLocal(machine_, type))
-    return fail("is thread-local, which GHC's linker does not support");
-  if (!isKnown(machine_, type))
-    return fail("is referred to in a way that GHC's linker does not know");
-  if (found->type == STT_GNU_IFUNC)
-    return fail("is an indirect function (IFUNC), which GHC's linker does not support");
+  if (isThreadLocal(machine_, type)) return fail("is thread-local, which GHC's linker does not support");
+  if (!isKnown(machine_, type)) return fail("is referred to in a way that GHC's linker does not know");
+  if (found->type == STT_GNU_IFUNC) return fail("is an indirect function (IFUNC), which GHC's linker does not support");
   if (!fitsAddend(machine_, relocation))
-    return fail(
-        "is referred to with an offset of " + std::to_string(relocation.r_addend) + " bytes",
-        "; it is damaged");
+    return fail("is referred to with an offset of " + std::to_string(relocation.r_addend) + " bytes",
+                "; it is damaged");
   if (found->binding == SymbolBinding::Local && found->place != SymbolPlace::Section &&
       found->place != SymbolPlace::Undefined)
     return fail("is local and in no section, which GHC's linker does not know");
@@ -166,8 +154,8 @@ Status ElfObject::checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& 
     return fail("is a weak reference to what no library defines, which GHC's linker does not support",
                 "; link a library that defines it, or use this one as a shared object (.so)");
   if (!hasPlace(machine_, relocation, target))
-    return fail("is referred to at offset " + std::to_string(relocation.r_offset) +
-                    ", where there are no " + std::to_string(kProdded) + " bytes to change",
+    return fail("is referred to at offset " + std::to_string(relocation.r_offset) + ", where there are no " +
+                    std::to_string(kProdded) + " bytes to change",
                 "; it is damaged");
   return Done{};
 }

@@ -17,14 +17,12 @@ constexpr std::size_t kLargestObject = INT_MAX;
 
 Status checkImage(std::span<const std::byte> image) {
   if (image.size() > kLargestObject)
-    return Error{"the object has " + std::to_string(image.size()) +
-                 " bytes; GHC's linker cannot load 2 GiB or more"};
+    return Error{"the object has " + std::to_string(image.size()) + " bytes; GHC's linker cannot load 2 GiB or more"};
   return checkObject(image, kHostMachine);
 }
 
 bool namedLikeObject(std::string_view name) {
-  return name.ends_with(".o") || name.ends_with(".lo") || name.ends_with(".p_o") ||
-         name.ends_with(".obj");
+  return name.ends_with(".o") || name.ends_with(".lo") || name.ends_with(".p_o") || name.ends_with(".obj");
 }
 
 // Where the RTS looks for a thin archive's member: below the archive's directory, whether or not
@@ -59,11 +57,10 @@ Status checkMembers(const std::string& path, std::span<const std::byte> file) {
     if (!next->has_value()) return Done{};
     const ArchiveMember& member = **next;
     if (!namedLikeObject(member.name)) continue;
-    Status checked =
-        member.external ? checkExternalMember(path, member) : checkImage(member.data);
+    Status checked = member.external ? checkExternalMember(path, member) : checkImage(member.data);
     if (!checked)
-      return checked.error().within("archive " + path + ", member " + printable(member.name) +
-                                    " (offset " + std::to_string(member.offset) + ")");
+      return checked.error().within("archive " + path + ", member " + printable(member.name) + " (offset " +
+                                    std::to_string(member.offset) + ")");
   }
 }
 

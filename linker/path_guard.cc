@@ -87,9 +87,9 @@ Status PathGuard::walk() {
 }
 
 Status PathGuard::watch(const std::string& folder, const std::string& name) {
-  const int number =
-      inotify_add_watch(events_, folder.c_str(),
-                        IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
+  const int number = inotify_add_watch(
+      events_, folder.c_str(),
+      IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
   // A folder that this user may pass through and not read is another user's to change.
   if (number < 0 && errno == EACCES) return Done{};
   if (number < 0) return systemError("watching " + folder, errno);

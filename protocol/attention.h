@@ -33,8 +33,8 @@ class Signals {
   // What is called, within a wait, when any have come. It may do anything but wait, or use what is being waited with.
   void whenCaught(std::function<void()> call) { call_ = std::move(call); }
 
-  // Readable when any have come; negative where this process may not have such a descriptor: they have their usual effect
-  // then.
+  // Readable when any have come; negative where this process may not have such a descriptor: they have their usual
+  // effect then.
   int fd() const { return fd_.get(); }
   void take();
 
@@ -46,12 +46,12 @@ class Signals {
 
 class Attention {
  public:
-  // `signals` (which may be null) must outlive this, and so must `requester`: an fd of whoever wants what is waited for,
-  // at which it hangs up; negative if there is none.
+  // `signals` (which may be null) must outlive this, and so must `requester`: an fd of whoever wants what is waited
+  // for, at which it hangs up; negative if there is none.
   explicit Attention(Signals* signals, int requester = -1) : signals_(signals), requester_(requester) {}
 
-  // As poll(2). Fails with EINTR when signals were taken, and with ECANCELED once it is cancelled: when the requester is
-  // gone, unless its fd is one of `fds`, whose user sees that himself.
+  // As poll(2). Fails with EINTR when signals were taken, and with ECANCELED once it is cancelled: when the requester
+  // is gone, unless its fd is one of `fds`, whose user sees that himself.
   int poll(std::span<pollfd> fds, int milliseconds);
   // Looks, for work that does not wait. False once it is cancelled.
   bool isNeeded();

@@ -53,8 +53,7 @@ Status writeAll(int fd, ghc::Bytes bytes) {
   return Done{};
 }
 
-Connection::Message::Message(kj::Array<capnp::word> content)
-    : words(kj::mv(content)), reader(words, kCheckedMessage) {}
+Connection::Message::Message(kj::Array<capnp::word> content) : words(kj::mv(content)), reader(words, kCheckedMessage) {}
 
 Connection::Connection(kj::AutoCloseFd fd, Attention* attention)
     : fd_(kj::mv(fd)), wait_(attention), buffer_(kBufferSize) {}
@@ -95,8 +94,7 @@ Result<bool> Connection::receiveMessage(capnp::StructSchema root) {
   kj::Array<capnp::word> words;
   // What has arrived says how much the message takes, at the least: first the number of segments,
   // then their sizes.
-  for (size_t expected = 1; words.size() < expected;
-       expected = capnp::expectedSizeInWordsFromPrefix(words)) {
+  for (size_t expected = 1; words.size() < expected; expected = capnp::expectedSizeInWordsFromPrefix(words)) {
     if (expected > kMaxWords) {
       return Error{"a message of " + std::to_string(expected) + " words is too large"};
     }
@@ -128,8 +126,7 @@ Result<size_t> Connection::read(void* target, size_t size) {
     if (done == size) return done;
     // Large data goes where it belongs without a copy.
     bool direct = size - done >= buffer_.size();
-    Result<size_t> got =
-        direct ? readFd(out + done, size - done) : readFd(buffer_.data(), buffer_.size());
+    Result<size_t> got = direct ? readFd(out + done, size - done) : readFd(buffer_.data(), buffer_.size());
     if (!got) return got;
     if (*got == 0) return done;
     if (direct) {

@@ -29,8 +29,8 @@ namespace splicehost {
 
 class Connection {
  public:
-  // Takes over `fd`, a stream socket that is open both ways. `attention` must outlive this, and is paid in all waits: they
-  // fail if it is cancelled.
+  // Takes over `fd`, a stream socket that is open both ways. `attention` must outlive this, and is paid in all waits:
+  // they fail if it is cancelled.
   explicit Connection(kj::AutoCloseFd fd, Attention* attention = nullptr);
 
   // Sends a message. Fails if the other side has hung up.

@@ -23,8 +23,7 @@ std::string shorten(kj::String text) {
 }
 
 std::string bytesSummary(const char* name, uint64_t count, uint64_t bytes) {
-  return std::string("(") + name + " = " + std::to_string(count) + " items, " +
-         std::to_string(bytes) + " bytes)";
+  return std::string("(") + name + " = " + std::to_string(count) + " items, " + std::to_string(bytes) + " bytes)";
 }
 
 std::string textOf(capnp::DynamicStruct::Reader holder, const FieldLayout& field) {

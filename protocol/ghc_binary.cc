@@ -95,8 +95,7 @@ std::string Reader::string() {
     if (!have(left)) break;
     size_t length = encodedLength(std::to_integer<uint8_t>(bytes_[offset_]));
     if (length == 0) {
-      fail("byte " + std::to_string(std::to_integer<uint8_t>(bytes_[offset_])) +
-           " does not begin a character");
+      fail("byte " + std::to_string(std::to_integer<uint8_t>(bytes_[offset_])) + " does not begin a character");
       break;
     }
     if (!have(length + (left - 1))) break;

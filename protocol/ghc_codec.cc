@@ -16,9 +16,7 @@ capnp::Text::Reader text(const std::string& string) { return {string.data(), str
 
 std::string_view view(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
 
-capnp::Data::Reader data(Bytes bytes) {
-  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
-}
+capnp::Data::Reader data(Bytes bytes) { return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()}; }
 
 Bytes bytesOf(capnp::Data::Reader data) { return {reinterpret_cast<const std::byte*>(data.begin()), data.size()}; }
 
@@ -107,8 +105,8 @@ void skip(Reader& in, capnp::Type type, const StructLayout* structure) {
   }
 }
 
-// True if all of a list has arrived; otherwise `in` knows what is missing or wrong. A message that arrives in many pieces
-// is decoded as many times, and its builder never gives back what a list has taken: lists of things that vary in
+// True if all of a list has arrived; otherwise `in` knows what is missing or wrong. A message that arrives in many
+// pieces is decoded as many times, and its builder never gives back what a list has taken: lists of things that vary in
 // size wait until they are complete.
 bool hasArrived(Reader& in, const FieldLayout& field) {
   capnp::Type element = field.type.asList().getElementType();
@@ -260,7 +258,8 @@ Status Encoder::writeStruct(capnp::DynamicStruct::Reader from, const StructLayou
     const auto& alternatives = layout.constructors[place.constructor];
     const FieldLayout& field = alternatives[place.alternative];
     if (alternatives.size() > 1 && field.name != value_) {
-      return Error{"the interpreter's reply holds `" + std::string(field.name) + "`, not `" + std::string(value_) + "`"};
+      return Error{"the interpreter's reply holds `" + std::string(field.name) + "`, not `" + std::string(value_) +
+                   "`"};
     }
     out_.byte(place.constructor);
     return write(from, field);

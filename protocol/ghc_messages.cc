@@ -12,9 +12,8 @@ Result<Decoded> decodeRequest(const Version& version, Bytes bytes, Request::Buil
   Reader in(bytes, kMessageLimit);
   uint8_t tag = in.byte();
   if (in.ok() && tag >= version.requests.size()) {
-    return Error{"unknown message tag " + std::to_string(tag) + " at offset 0 (GHC " +
-                 std::string(version.name) + " has tags 0 to " +
-                 std::to_string(version.requests.size() - 1) + ")"};
+    return Error{"unknown message tag " + std::to_string(tag) + " at offset 0 (GHC " + std::string(version.name) +
+                 " has tags 0 to " + std::to_string(version.requests.size() - 1) + ")"};
   }
   if (in.ok()) Decoder(version, "", in).read(request, requestLayout().member(version.requests[tag]));
   if (in.malformed()) return in.error().within("message with tag " + std::to_string(tag));
@@ -42,8 +41,8 @@ Status encodeReply(const Version& version, Request::Which which, Reply::Reader r
   }
   const RequestKind& kind = kindOf(which);
   if (reply.which() != kind.reply) {
-    return Error{"the interpreter's reply is of kind " + std::to_string(static_cast<int>(reply.which())) +
-                 ", not " + std::to_string(static_cast<int>(kind.reply))};
+    return Error{"the interpreter's reply is of kind " + std::to_string(static_cast<int>(reply.which())) + ", not " +
+                 std::to_string(static_cast<int>(kind.reply))};
   }
   if (reply.isClosure()) {
     auto closure = reply.getClosure();

@@ -37,13 +37,11 @@ void encodeRequest(const Version& version, schema::Request::Reader request, Writ
 
 // Encodes the answer to a request of kind `which` as GHC expects it. A reply of another kind than the
 // request asks for is an error, as is `failed`. Writes the RunTHDone that precedes a splice's result.
-Status encodeReply(const Version& version, schema::Request::Which which,
-                   schema::Reply::Reader reply, Writer& writer);
+Status encodeReply(const Version& version, schema::Request::Which which, schema::Reply::Reader reply, Writer& writer);
 
 // Decodes an answer to a request of kind `which`: what an interpreter's Haskell side made of it. All of
 // `bytes` must be the answer. RunTHDone is not part of it.
-Status decodeReply(const Version& version, schema::Request::Which which, Bytes bytes,
-                   schema::Reply::Builder reply);
+Status decodeReply(const Version& version, schema::Request::Which which, Bytes bytes, schema::Reply::Builder reply);
 
 // LoadedDll.handle of a shared object that was loaded by this name: never 0, and the same in every process,
 // since who answers LoadDLL is not always the process that looks up symbols. Two names can have the same

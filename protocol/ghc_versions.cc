@@ -11,8 +11,7 @@ using R = schema::Request;
 
 // `appended` after `table`: later versions give new messages new tags behind the old ones.
 template <typename T, size_t m, size_t n>
-constexpr std::array<T, m + n> operator+(const std::array<T, m>& table,
-                                         const std::array<T, n>& appended) {
+constexpr std::array<T, m + n> operator+(const std::array<T, m>& table, const std::array<T, n>& appended) {
   std::array<T, m + n> all{};
   std::copy(table.begin(), table.end(), all.begin());
   std::copy(appended.begin(), appended.end(), all.begin() + m);
@@ -68,19 +67,34 @@ constexpr std::array kRequests902 = {
     R::RESUME_SEQ,
 };
 
-constexpr std::array kRequests966 =
-    replaced(kRequests902, R::ENABLE_BREAKPOINT, R::SETUP_BREAKPOINT);
+constexpr std::array kRequests966 = replaced(kRequests902, R::ENABLE_BREAKPOINT, R::SETUP_BREAKPOINT);
 
-constexpr std::array kRequests9103 =
-    kRequests966 + std::array{R::NEW_BREAK_MODULE, R::LOOKUP_SYMBOL_IN_DLL};
+constexpr std::array kRequests9103 = kRequests966 + std::array{R::NEW_BREAK_MODULE, R::LOOKUP_SYMBOL_IN_DLL};
 
 constexpr std::array<std::string_view, 23> kThMessages902 = {
-    "NewName",          "Report",           "LookupName",    "Reify",
-    "ReifyFixity",      "ReifyInstances",   "ReifyRoles",    "ReifyAnnotations",
-    "ReifyModule",      "ReifyConStrictness", "AddDependentFile", "AddTempFile",
-    "AddTopDecls",      "IsExtEnabled",     "ExtsEnabled",   "StartRecover",
-    "EndRecover",       "FailIfErrs",       "RunTHDone",     "AddModFinalizer",
-    "AddForeignFilePath", "AddCorePlugin",  "ReifyType",
+    "NewName",
+    "Report",
+    "LookupName",
+    "Reify",
+    "ReifyFixity",
+    "ReifyInstances",
+    "ReifyRoles",
+    "ReifyAnnotations",
+    "ReifyModule",
+    "ReifyConStrictness",
+    "AddDependentFile",
+    "AddTempFile",
+    "AddTopDecls",
+    "IsExtEnabled",
+    "ExtsEnabled",
+    "StartRecover",
+    "EndRecover",
+    "FailIfErrs",
+    "RunTHDone",
+    "AddModFinalizer",
+    "AddForeignFilePath",
+    "AddCorePlugin",
+    "ReifyType",
 };
 
 constexpr std::array kThMessages966 =
@@ -90,12 +104,12 @@ constexpr uint8_t kRunTHDone = 18;
 constexpr uint8_t kAddModFinalizer = 19;
 
 constexpr std::array kVersions = {
-    Version{"9.0.2", kRequests902, kThMessages902, kRunTHDone, kAddModFinalizer,
-            LoadDllAnswer::kMaybeError, BreakLocation::kUnique},
-    Version{"9.6.6", kRequests966, kThMessages966, kRunTHDone, kAddModFinalizer,
-            LoadDllAnswer::kMaybeError, BreakLocation::kUnique},
-    Version{"9.10.3", kRequests9103, kThMessages966, kRunTHDone, kAddModFinalizer,
-            LoadDllAnswer::kErrorOrHandle, BreakLocation::kModules},
+    Version{"9.0.2", kRequests902, kThMessages902, kRunTHDone, kAddModFinalizer, LoadDllAnswer::kMaybeError,
+            BreakLocation::kUnique},
+    Version{"9.6.6", kRequests966, kThMessages966, kRunTHDone, kAddModFinalizer, LoadDllAnswer::kMaybeError,
+            BreakLocation::kUnique},
+    Version{"9.10.3", kRequests9103, kThMessages966, kRunTHDone, kAddModFinalizer, LoadDllAnswer::kErrorOrHandle,
+            BreakLocation::kModules},
 };
 
 }  // namespace

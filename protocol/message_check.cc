@@ -26,8 +26,7 @@ bool hasPointers(capnp::schema::Type::Which type) {
 void follow(const capnp::DynamicValue::Reader& value) {
   switch (value.getType()) {
     case capnp::DynamicValue::ENUM:
-      KJ_REQUIRE(value.as<capnp::DynamicEnum>().getEnumerant() != nullptr,
-                 "an enum has no such value");
+      KJ_REQUIRE(value.as<capnp::DynamicEnum>().getEnumerant() != nullptr, "an enum has no such value");
       break;
     case capnp::DynamicValue::LIST: {
       auto list = value.as<capnp::DynamicList>();

@@ -19,13 +19,13 @@ struct StructLayout;
 
 struct FieldLayout {
   capnp::StructSchema::Field field;
-  std::string_view name;              // in the schema
+  std::string_view name;  // in the schema
   capnp::Type type;
-  const char* haskell = nullptr;      // GHC's name of the type, for error messages
+  const char* haskell = nullptr;            // GHC's name of the type, for error messages
   const StructLayout* structure = nullptr;  // of a struct, or of a list's elements
-  uint8_t enumerants = 0;             // of an enum: how many there are
-  uint64_t elementSize = 0;           // of a list: bytes that an element takes at the least, in GHC's encoding
-  bool reference = false;             // these annotations
+  uint8_t enumerants = 0;                   // of an enum: how many there are
+  uint64_t elementSize = 0;                 // of a list: bytes that an element takes at the least, in GHC's encoding
+  bool reference = false;                   // these annotations
   bool subject = false;
   bool optional = false;
 };
@@ -58,9 +58,9 @@ const StructLayout& replyLayout();
 
 // What the annotations of a request say.
 struct RequestKind {
-  std::string_view name;        // in the schema
+  std::string_view name;  // in the schema
   schema::Reply::Which reply = schema::Reply::DONE;
-  std::string_view value;       // the alternative that a success of the reply holds; empty if there is one only
+  std::string_view value;  // the alternative that a success of the reply holds; empty if there is one only
   bool evaluated = false;
   bool statement = false;
   bool asks = false;

@@ -54,8 +54,7 @@ Result<kj::AutoCloseFd> sealedMemory(const char* name, capnp::MessageBuilder& me
   auto content = words.asBytes();
   kj::AutoCloseFd memory(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (memory.get() < 0) return systemError("memfd_create");
-  Status written =
-      writeAll(memory.get(), {reinterpret_cast<const std::byte*>(content.begin()), content.size()});
+  Status written = writeAll(memory.get(), {reinterpret_cast<const std::byte*>(content.begin()), content.size()});
   if (!written) return written.error();
   if (fcntl(memory.get(), F_ADD_SEALS, kSeals) != 0) return systemError("sealing memory");
   *bytes = content.size();
@@ -132,8 +131,7 @@ Result<std::optional<PacketSocket::Packet>> PacketSocket::receivePacket(capnp::S
   }
   if (got == 0) return std::optional<Packet>();
   auto size = static_cast<size_t>(got);
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || size < sizeof where ||
-      size % sizeof(capnp::word) != 0) {
+  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || size < sizeof where || size % sizeof(capnp::word) != 0) {
     return Error{"a packet of " + std::to_string(size) + " bytes is too large or no message"};
   }
   if (where == kFollows) {

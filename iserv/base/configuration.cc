@@ -74,13 +74,13 @@ bool readTimeout(std::string_view text, Configuration& configuration) {
   return readNumber(text, 1, 3600, configuration.timeoutSeconds);
 }
 
-template <std::string Configuration::* Member>
+template <std::string Configuration::*Member>
 bool readText(std::string_view text, Configuration& configuration) {
   configuration.*Member = text;
   return true;
 }
 
-template <std::vector<std::string> Configuration::* Member>
+template <std::vector<std::string> Configuration::*Member>
 bool readList(std::string_view text, Configuration& configuration) {
   configuration.*Member = splitAtCommas(text);
   return true;
@@ -150,8 +150,7 @@ std::string defaultMemory() {
 Status set(Configuration& configuration, size_t index, std::string_view value, const std::string& name,
            const std::string& source) {
   if (!kRules[index].read(value, configuration)) {
-    return Error{name + " is '" + std::string(value) + "', but must be " +
-                 std::string(kRules[index].allowed)};
+    return Error{name + " is '" + std::string(value) + "', but must be " + std::string(kRules[index].allowed)};
   }
   configuration.settings[index] = {kRules[index].name, std::string(value), source};
   return Done{};
@@ -159,10 +158,21 @@ Status set(Configuration& configuration, size_t index, std::string_view value, c
 
 Status setDefaults(Configuration& configuration) {
   const std::string values[kCount] = {
-      "on", defaultMemory(), "24", "2", "900", "", "", "",
+      "on",
+      defaultMemory(),
+      "24",
+      "2",
+      "900",
+      "",
+      "",
+      "",
       ".git,.hg,.svn,.stack-work,dist,dist-newstyle,node_modules,*.o,*.hi,*.hie,*.dyn_o,*.dyn_hi,*.p_o,*.p_hi,"
       "*.o-boot,*.hi-boot,*.a,*.so",
-      "16M", "LANG,LC_ALL,LC_CTYPE,TZ", "", "", "30"};
+      "16M",
+      "LANG,LC_ALL,LC_CTYPE,TZ",
+      "",
+      "",
+      "30"};
   for (size_t i = 0; i < kCount; ++i) {
     Status done = set(configuration, i, values[i], std::string(kRules[i].name), "default");
     if (!done) return done;
@@ -204,8 +214,7 @@ Status setFromLine(Configuration& configuration, std::string_view line, const st
     if (source != "default") return Error{place + ": " + name + " is set already, in " + source};
     return set(configuration, i, trimmed(line.substr(equals + 1)), place + ": " + name, place);
   }
-  return Error{place + ": there is no setting '" + name +
-               "'; there are " + allNames()};
+  return Error{place + ": there is no setting '" + name + "'; there are " + allNames()};
 }
 
 Status setFromFile(Configuration& configuration, const std::string& path) {

@@ -1,7 +1,7 @@
 // The descriptors that a process passes on to what it starts.
 //
-// GHC's interpreter has what GHC has open and not closed on exec: a job server's pipes, a process substitution, locks. A
-// session gets them with its client's request, at the same numbers. So that its own do not have these numbers, an
+// GHC's interpreter has what GHC has open and not closed on exec: a job server's pipes, a process substitution, locks.
+// A session gets them with its client's request, at the same numbers. So that its own do not have these numbers, an
 // interpreter that is to become sessions opens nothing below kFirstOwn, by occupying what is there.
 #pragma once
 

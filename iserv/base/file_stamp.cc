@@ -3,8 +3,8 @@
 namespace splicehost {
 
 linker::FileStamp readStamp(schema::FileStamp::Reader stamp) {
-  return {stamp.getDevice(), stamp.getInode(), stamp.getSize(), stamp.getModified(), stamp.getChanged(),
-          stamp.getMount()};
+  return {stamp.getDevice(),   stamp.getInode(),   stamp.getSize(),
+          stamp.getModified(), stamp.getChanged(), stamp.getMount()};
 }
 
 void writeStamp(const linker::FileStamp& stamp, schema::FileStamp::Builder builder) {

@@ -15,8 +15,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "protocol/text.h"
 #include "protocol/system.h"
+#include "protocol/text.h"
 
 namespace splicehost {
 
@@ -42,8 +42,8 @@ Status place(const FileView& view, const std::string& prefix) {
   if (Status bound = bind(view.content, target); !bound) return bound;
   // A bind mount takes its flags in a second step, and those that the file system below is locked to must stay.
   constexpr unsigned long kFlags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV;
-  for (unsigned long locked : {0ul, (unsigned long)MS_NOEXEC, (unsigned long)MS_NOATIME,
-                               (unsigned long)MS_RELATIME, (unsigned long)(MS_RELATIME | MS_NOEXEC)}) {
+  for (unsigned long locked : {0ul, (unsigned long)MS_NOEXEC, (unsigned long)MS_NOATIME, (unsigned long)MS_RELATIME,
+                               (unsigned long)(MS_RELATIME | MS_NOEXEC)}) {
     if (mount(nullptr, target.c_str(), nullptr, kFlags | locked, nullptr) == 0) return Done{};
   }
   return systemError("making " + target + " read-only");

@@ -92,8 +92,9 @@ void addTerminal(std::string& identity) {
 }
 
 Status addNamespaces(std::string& identity) {
-  for (const char* file : {"/proc/self/ns/mnt", "/proc/self/ns/pid", "/proc/self/ns/user", "/proc/self/ns/net",
-                           "/proc/self/ns/ipc", "/proc/self/ns/uts", "/proc/self/ns/cgroup", "/proc/self/ns/time", "/"}) {
+  for (const char* file :
+       {"/proc/self/ns/mnt", "/proc/self/ns/pid", "/proc/self/ns/user", "/proc/self/ns/net", "/proc/self/ns/ipc",
+        "/proc/self/ns/uts", "/proc/self/ns/cgroup", "/proc/self/ns/time", "/"}) {
     struct stat status = {};
     bool isOptional = std::string_view(file).ends_with("time");  // since Linux 5.6
     if (stat(file, &status) != 0 && !isOptional) return systemError(file);

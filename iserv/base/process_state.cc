@@ -104,8 +104,8 @@ std::string descriptors() {
     int flags = fcntl(fd, F_GETFL);
     // Others append to the broker's log, too.
     long offset = (flags & O_APPEND) != 0 ? 0 : lseek(fd, 0, SEEK_CUR);
-    text += numbers({fd, static_cast<long>(status.st_dev), static_cast<long>(status.st_ino), flags,
-                     fcntl(fd, F_GETFD), offset});
+    text += numbers(
+        {fd, static_cast<long>(status.st_dev), static_cast<long>(status.st_ino), flags, fcntl(fd, F_GETFD), offset});
     text += targetOf("/proc/self/fd/" + name) + "\n";
   }
   return text;

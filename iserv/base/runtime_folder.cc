@@ -36,8 +36,8 @@ Status checkOwn(const std::string& path, mode_t forbidden) {
   if (S_ISLNK(status.st_mode)) return Error{path + " is a symbolic link; remove it"};
   if (!S_ISDIR(status.st_mode)) return Error{path + " is not a folder; remove it"};
   if (status.st_uid != geteuid()) {
-    return Error{path + " belongs to user " + std::to_string(status.st_uid) + ", not to " +
-                 std::to_string(geteuid()) + "; set XDG_RUNTIME_DIR to a folder of your own"};
+    return Error{path + " belongs to user " + std::to_string(status.st_uid) + ", not to " + std::to_string(geteuid()) +
+                 "; set XDG_RUNTIME_DIR to a folder of your own"};
   }
   if ((status.st_mode & forbidden) != 0) {
     return Error{path + " is open to other users; run: chmod go-rwx " + path};

@@ -75,7 +75,8 @@ bool canBeAdopted(schema::Attach::Reader attach) {
 }
 
 Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds) {
-  if (fds.size() != 1 + kStreams + attach.getDescriptors().size()) return Error{"the client did not send its descriptors"};
+  if (fds.size() != 1 + kStreams + attach.getDescriptors().size())
+    return Error{"the client did not send its descriptors"};
   // ^C is for the process group; what a splice starts is in it. See Note [Terminal sessions].
   if (setpgid(0, attach.getProcessGroup()) != 0) return systemError("the process group");
   if (!attach.hasView() && fchdir(fds[0].get()) != 0) return systemError("the working directory");
@@ -114,8 +115,7 @@ Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::Auto
     }
     if (setrlimit(resource, &wanted) != 0) return systemError("a resource limit");
   }
-  if (getpriority(PRIO_PROCESS, 0) != attach.getNiceness() &&
-      setpriority(PRIO_PROCESS, 0, attach.getNiceness()) != 0) {
+  if (getpriority(PRIO_PROCESS, 0) != attach.getNiceness() && setpriority(PRIO_PROCESS, 0, attach.getNiceness()) != 0) {
     return systemError("the niceness");
   }
   auto processors = attach.getProcessors();

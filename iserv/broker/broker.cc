@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "iserv/broker/grower.h"
 #include "iserv/base/process_identity.h"
+#include "iserv/broker/grower.h"
 #include "protocol/contain.h"
 
 namespace splicehost::broker {
@@ -74,7 +74,8 @@ Broker::Broker(uv_loop_t& loop, const Log& log, const Configuration& configurati
       processes_(loop),
       digests_(loop),
       lastUsed_(uv_now(&loop)),
-      ticker_(loop, kTickMs, [this] { tick(); }, true),
+      ticker_(
+          loop, kTickMs, [this] { tick(); }, true),
       terminate_(loop, SIGTERM, [this] { stop(); }),
       interrupt_(loop, SIGINT, [this] { stop(); }) {
   listen();
@@ -100,8 +101,7 @@ void Broker::accept() {
   }
   Result<Peer> peer = peerOf(fd.get());
   if (!peer || peer->user != geteuid()) {
-    log_("a process of another user was turned away" +
-         (peer ? ": user " + std::to_string(peer->user) : std::string()));
+    log_("a process of another user was turned away" + (peer ? ": user " + std::to_string(peer->user) : std::string()));
     return;
   }
   ClientId id = ++lastClient_;
@@ -112,8 +112,8 @@ void Broker::accept() {
 }
 
 void Broker::hangUpOnSilent() {
-  auto silent = static_cast<size_t>(
-      std::ranges::count_if(clients_, [](const auto& entry) { return !entry.second.greeted; }));
+  auto silent =
+      static_cast<size_t>(std::ranges::count_if(clients_, [](const auto& entry) { return !entry.second.greeted; }));
   uint64_t now = uv_now(&loop_);
   // Ids rise, so the oldest are first.
   for (auto entry = clients_.begin(); entry != clients_.end() && silent > 0;) {
@@ -176,8 +176,7 @@ Status Broker::greet(Client& client, schema::BrokerClientHello::Reader hello) {
   client.greeted = true;
   if (hello.getProtocolVersion() != schema::BROKER_PROTOCOL_VERSION) {
     return refuse(client, "this broker speaks version " + std::to_string(schema::BROKER_PROTOCOL_VERSION) +
-                              " of the protocol, its client version " +
-                              std::to_string(hello.getProtocolVersion()));
+                              " of the protocol, its client version " + std::to_string(hello.getProtocolVersion()));
   }
   if (windingDown_) return refuse(client, "the broker is ending");
   if (hello.hasInterpreter() && !canBecome(static_cast<pid_t>(client.processId))) {
@@ -205,8 +204,8 @@ Status Broker::lead(Client& client, schema::InterpreterKey::Reader key) {
   }
   std::shared_ptr<ZygoteTree>& tree = trees_[name];
   if (!tree) {
-    Interpreter interpreter{toString(key.getProgram()), toString(key.getProgramName()), {},
-                            toText(key.getGhcVersion()), key.getWay()};
+    Interpreter interpreter{
+        toString(key.getProgram()), toString(key.getProgramName()), {}, toText(key.getGhcVersion()), key.getWay()};
     for (auto variable : key.getEnvironment()) interpreter.environment.push_back(toString(variable));
     ZygoteTree::Parts parts{loop_, log_, processes_, digests_, configuration_.spares};
     tree = std::make_shared<ZygoteTree>(parts, std::move(interpreter));
@@ -273,8 +272,8 @@ void Broker::attached(ClientId id, Result<NewSession> result) {
     session.clientProcessId = client->second.processId;
   }
   log_("session " + std::to_string(process) + " for process " + std::to_string(session.clientProcessId) +
-       ", from zygote " + std::to_string(session.zygote) + " and with " +
-       std::to_string(session.replayed) + " operations of its own");
+       ", from zygote " + std::to_string(session.zygote) + " and with " + std::to_string(session.replayed) +
+       " operations of its own");
   session.process->whenGone([this, process](const std::string&) {
     if (auto known = sessions_.find(process); known != sessions_.end()) known->second.process.reset();
   });
@@ -286,8 +285,7 @@ void Broker::sessionEnded(pid_t process, ClientId id, Ended how) {
   sessions_.erase(process);
   if (how.signal != 0 || how.status != 0) {
     log_("session " + std::to_string(process) + " ended with " +
-         (how.signal != 0 ? "signal " + std::to_string(how.signal)
-                          : "exit status " + std::to_string(how.status)));
+         (how.signal != 0 ? "signal " + std::to_string(how.signal) : "exit status " + std::to_string(how.status)));
   }
   if (auto client = clients_.find(id); client != clients_.end()) {
     client->second.session = 0;
@@ -302,8 +300,7 @@ void Broker::sessionEnded(pid_t process, ClientId id, Ended how) {
 
 void Broker::identify(Client& client, std::string path) {
   // Weakly, since the client may be gone before the answer is there, and the tree with it.
-  auto identified = [this, id = client.id,
-                     tree = std::weak_ptr(client.tree)](const Result<FileContent>& content) {
+  auto identified = [this, id = client.id, tree = std::weak_ptr(client.tree)](const Result<FileContent>& content) {
     capnp::MallocMessageBuilder message;
     auto identity = message.initRoot<schema::FromBroker>().initIdentity();
     if (content) {
@@ -453,8 +450,7 @@ bool Broker::letOneGo(const std::string& why) {
   std::vector<std::pair<ZygoteTree*, NodeId>> places;
   for (const auto& [key, tree] : trees_) {
     for (const auto& [node, zygote] : tree->zygotes()) {
-      uses.push_back({zygote->node->parent == nullptr, tree->isInner(*zygote), zygote->isBusy(),
-                      zygote->lastUsed});
+      uses.push_back({zygote->node->parent == nullptr, tree->isInner(*zygote), zygote->isBusy(), zygote->lastUsed});
       places.emplace_back(tree.get(), node);
     }
   }
@@ -515,7 +511,8 @@ void Broker::windDown(const std::string& why, Sessions sessions) {
     for (auto& [id, client] : clients_) {
       if (client.session == 0 && !client.awaitsEnd) shutdown(client.socket.fd(), SHUT_RDWR);
     }
-    ender_ = Timer(loop_, kEndMs, [this] { endIfDone(); }, true);
+    ender_ = Timer(
+        loop_, kEndMs, [this] { endIfDone(); }, true);
   }
 }
 

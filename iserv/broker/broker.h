@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "iserv/base/configuration.h"
 #include "iserv/broker/digests.h"
 #include "iserv/broker/event_loop.h"
 #include "iserv/broker/log.h"
@@ -15,7 +16,6 @@
 #include "iserv/broker/processes.h"
 #include "iserv/broker/rendezvous.h"
 #include "iserv/broker/zygote_tree.h"
-#include "iserv/base/configuration.h"
 #include "protocol/broker.capnp.h"
 #include "protocol/packet_socket.h"
 
@@ -40,7 +40,7 @@ class Broker {
     Watch watch;
     uint64_t since;  // in the loop's time
     bool greeted = false;
-    uint32_t pending = 0;  // what it has asked for and was not answered
+    uint32_t pending = 0;                   // what it has asked for and was not answered
     std::shared_ptr<ZygoteTree> tree = {};  // of a front end
     // Of the one attach:
     bool hasAttached = false;
@@ -115,8 +115,8 @@ class Broker {
   ClientId lastClient_ = 0;
 
   uint64_t attaches_ = 0, hits_ = 0, savedNanoseconds_ = 0;
-  uint64_t lastUsed_;       // in the loop's time: when a front end came
-  Memory memory_;           // as last measured
+  uint64_t lastUsed_;  // in the loop's time: when a front end came
+  Memory memory_;      // as last measured
   uint64_t measuredActivity_ = 0, measuredAt_ = 0;
   bool measuring_ = false;
 

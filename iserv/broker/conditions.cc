@@ -12,8 +12,8 @@ namespace splicehost::broker {
 namespace {
 
 LoadConditions::File readFile(schema::Conditions::File::Reader file) {
-  LoadConditions::File result{toString(file.getPath()), readStamp(file.getStamp()), file.getUnsettled(), {},
-                              toString(file.getResolved())};
+  LoadConditions::File result{
+      toString(file.getPath()), readStamp(file.getStamp()), file.getUnsettled(), {}, toString(file.getResolved())};
   auto digest = file.getSha256();
   if (ContentDigest content; digest.size() == content.bytes.size()) {
     std::memcpy(content.bytes.data(), digest.begin(), digest.size());

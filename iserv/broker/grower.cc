@@ -18,9 +18,8 @@ constexpr size_t kMostNodes = 4096;
 
 void Grower::add(LoadReport report) {
   auto same = std::ranges::find_if(reports_, [&](const LoadReport& waiting) {
-    return waiting.node == report.node &&
-           std::ranges::equal(waiting.operations, report.operations, {}, &AskedOperation::operation,
-                              &AskedOperation::operation);
+    return waiting.node == report.node && std::ranges::equal(waiting.operations, report.operations, {},
+                                                             &AskedOperation::operation, &AskedOperation::operation);
   });
   if (same != reports_.end()) {
     std::ranges::move(report.symbols, std::back_inserter(same->symbols));
@@ -202,9 +201,9 @@ void Grower::reachStop() {
     if (trie.size() > kMostNodes) trie.prune();
     std::vector<std::string> files = filesLoaded();
     parts_.log("zygote " + std::to_string(zygote->process->id()) + " grown in " +
-               std::to_string(uv_now(&parts_.loop) - growth.begun) + " ms: " +
-               std::to_string(node.depth) + " operations, " + std::to_string(growth.loaded.size()) +
-               " of them its own" + (files.empty() ? "" : ", up to " + files.back()));
+               std::to_string(uv_now(&parts_.loop) - growth.begun) + " ms: " + std::to_string(node.depth) +
+               " operations, " + std::to_string(growth.loaded.size()) + " of them its own" +
+               (files.empty() ? "" : ", up to " + files.back()));
   }
   if (!growth.stops.empty()) {
     forkFrom(*zygote);
@@ -229,8 +228,8 @@ void Grower::ended(Ended how) {
   if (!isLoading()) return;  // it hangs up, which says so
   // By itself: whoever kills processes kills one that loads anything else, too.
   bool wasKilled = how.signal == SIGKILL || how.signal == SIGTERM;
-  std::string words = how.signal != 0 ? "signal " + std::to_string(how.signal)
-                                      : "exit status " + std::to_string(how.status);
+  std::string words =
+      how.signal != 0 ? "signal " + std::to_string(how.signal) : "exit status " + std::to_string(how.status);
   if (wasKilled) return fail("it was killed");
   leaveToSessions("the process ended with " + words);
 }

@@ -16,9 +16,9 @@ namespace splicehost::broker {
 
 // What a session was asked for.
 struct LoadReport {
-  uint64_t session = 0;            // who reports
-  NodeId node = 0;                 // where it was when it began
-  std::vector<Operation> path;     // how it came there, with files that it has itself
+  uint64_t session = 0;                    // who reports
+  NodeId node = 0;                         // where it was when it began
+  std::vector<Operation> path;             // how it came there, with files that it has itself
   std::vector<AskedOperation> operations;  // what it loaded then
   std::vector<std::string> symbols;        // what it looked up after that
   bool isSecondTry = false;
@@ -48,14 +48,14 @@ class Grower {
   // The report that is being worked on.
   struct Growth {
     LoadReport report;
-    uint64_t begun;     // in the loop's time
-    uint64_t progress;  // since when nothing happened
+    uint64_t begun;                         // in the loop's time
+    uint64_t progress;                      // since when nothing happened
     std::vector<AskedOperation> path = {};  // from the root
     NodeId base = 0;                        // of the zygote that was forked
     size_t done = 0;                        // operations of the path that the process has done
     std::vector<size_t> stops = {};         // where it is to stay
     std::unique_ptr<ZygoteProcess> process = {};
-    bool isGone = false;  // the process, of which it is not known yet how it ended
+    bool isGone = false;                     // the process, of which it is not known yet how it ended
     std::vector<DoneOperation> loaded = {};  // since the base
     Conditions conditions = {};
   };

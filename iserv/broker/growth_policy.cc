@@ -63,8 +63,8 @@ const LoadTrie::Node* ancestorAt(const LoadTrie::Node* node, size_t depth) {
 
 }  // namespace
 
-GrowthPlan GrowthPolicy::plan(const LoadTrie::Node& end, std::span<const AskedOperation> path,
-                              uint64_t session, uint64_t now) {
+GrowthPlan GrowthPolicy::plan(const LoadTrie::Node& end, std::span<const AskedOperation> path, uint64_t session,
+                              uint64_t now) {
   // How much of the path is for sharing.
   path = path.first(firstThat(path, isTemporary));
   std::erase_if(failures_, [&](const auto& failure) { return failure.second + kFailureMs <= now; });

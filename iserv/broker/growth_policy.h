@@ -37,8 +37,7 @@ class GrowthPolicy {
   static constexpr size_t kMostRemembered = 4096;
 
   // `end` is the last node on the path, `session` who reported it, `now` any clock in milliseconds.
-  GrowthPlan plan(const LoadTrie::Node& end, std::span<const AskedOperation> path, uint64_t session,
-                  uint64_t now);
+  GrowthPlan plan(const LoadTrie::Node& end, std::span<const AskedOperation> path, uint64_t session, uint64_t now);
 
   // The last operation of this path has failed.
   void failed(std::span<const AskedOperation> path, uint64_t now);

@@ -52,7 +52,7 @@ struct DoneOperation {
   bool settled = false;                 // whether the stamp stands for the content for ever
   uint64_t nanoseconds = 0;             // how long it took
   LoadConditions conditions = {};
-  bool bound = false;  // whether the same file at another path might have another result
+  bool bound = false;       // whether the same file at another path might have another result
   std::string effect = {};  // what it did that is not for sharing, in words; empty if nothing
   std::shared_ptr<const linker::OpenFile> mapped = {};  // the file, if the zygote has mapped it
 };

@@ -15,11 +15,11 @@
 #include <string_view>
 #include <thread>
 
-#include "iserv/broker/broker.h"
-#include "iserv/broker/rendezvous.h"
 #include "iserv/base/configuration.h"
 #include "iserv/base/notice.h"
 #include "iserv/base/process_identity.h"
+#include "iserv/broker/broker.h"
+#include "iserv/broker/rendezvous.h"
 #include "protocol/system.h"
 
 namespace splicehost::broker {
@@ -88,8 +88,7 @@ Result<bool> lockOrMeet(Rendezvous& rendezvous) {
     Result<bool> locked = rendezvous.lock();
     if (!locked || *locked) return locked;
     if (std::chrono::steady_clock::now() > deadline) {
-      return Error{"another broker does not accept connections; end it (its log: " + rendezvous.logFile() +
-                   ")"};
+      return Error{"another broker does not accept connections; end it (its log: " + rendezvous.logFile() + ")"};
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
@@ -142,8 +141,7 @@ int runInBackground(Rendezvous& rendezvous, const std::string& program) {
     [[maybe_unused]] ssize_t written = write(childEnd.get(), what.data(), what.size());
     childEnd = nullptr;
   };
-  Error error = redirected ? serve(rendezvous, program, [&] { tell(std::string_view("", 1)); })
-                           : redirected.error();
+  Error error = redirected ? serve(rendezvous, program, [&] { tell(std::string_view("", 1)); }) : redirected.error();
   rendezvous.giveUp();
   tell(error.message);
   _exit(1);

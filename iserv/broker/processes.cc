@@ -64,8 +64,7 @@ void Processes::collect() {
   int status = 0;
   while (pid_t process = waitpid(-1, &status, WNOHANG)) {
     if (process < 0) return;
-    ended(process, {WIFEXITED(status) ? WEXITSTATUS(status) : 0,
-                    WIFSIGNALED(status) ? WTERMSIG(status) : 0});
+    ended(process, {WIFEXITED(status) ? WEXITSTATUS(status) : 0, WIFSIGNALED(status) ? WTERMSIG(status) : 0});
   }
 }
 

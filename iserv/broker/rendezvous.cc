@@ -23,9 +23,7 @@ constexpr int kBacklog = 256;
 constexpr std::string_view kLogSuffix = ".log";
 constexpr std::chrono::hours kKeepLogs(7 * 24);
 
-kj::AutoCloseFd packetSocket() {
-  return kj::AutoCloseFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-}
+kj::AutoCloseFd packetSocket() { return kj::AutoCloseFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)); }
 
 }  // namespace
 
@@ -56,8 +54,7 @@ Result<bool> Rendezvous::lock() {
     }
     struct stat locked, present;
     if (fstat(file.get(), &locked) != 0) return systemError(lockPath());
-    if (stat(lockPath().c_str(), &present) == 0 && locked.st_dev == present.st_dev &&
-        locked.st_ino == present.st_ino) {
+    if (stat(lockPath().c_str(), &present) == 0 && locked.st_dev == present.st_dev && locked.st_ino == present.st_ino) {
       lock_ = kj::mv(file);
       return true;
     }
@@ -104,8 +101,8 @@ void Rendezvous::giveUp() {
   if (isOurs()) unlink(socketPath_.c_str());
   if (lock_ == nullptr) return;
   struct stat locked, present;
-  if (fstat(lock_.get(), &locked) == 0 && stat(lockPath().c_str(), &present) == 0 &&
-      locked.st_dev == present.st_dev && locked.st_ino == present.st_ino) {
+  if (fstat(lock_.get(), &locked) == 0 && stat(lockPath().c_str(), &present) == 0 && locked.st_dev == present.st_dev &&
+      locked.st_ino == present.st_ino) {
     unlink(lockPath().c_str());
   }
   lock_ = nullptr;

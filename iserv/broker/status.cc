@@ -24,8 +24,8 @@ Zygotes listZygotes(const std::map<std::string, std::shared_ptr<ZygoteTree>>& tr
   return list;
 }
 
-void describe(const ZygoteTree& tree, pid_t process, const std::vector<std::string>& files,
-              const MemoryUse& memory, schema::BrokerStatus::Zygote::Builder builder) {
+void describe(const ZygoteTree& tree, pid_t process, const std::vector<std::string>& files, const MemoryUse& memory,
+              schema::BrokerStatus::Zygote::Builder builder) {
   builder.setProcessId(static_cast<uint32_t>(process));
   builder.setGhcVersion(tree.interpreter().ghcVersion);
   builder.setWay(tree.interpreter().way);

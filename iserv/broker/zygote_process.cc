@@ -67,8 +67,7 @@ Result<pid_t> spawn(const Interpreter& interpreter, int socket) {
 }
 
 DoneOperation readDone(const Operation& operation, schema::LoadedFile::Reader file) {
-  DoneOperation done{operation, std::nullopt, readStamp(file.getStamp()), file.getSettled(),
-                     file.getNanoseconds()};
+  DoneOperation done{operation, std::nullopt, readStamp(file.getStamp()), file.getSettled(), file.getNanoseconds()};
   auto digest = file.getSha256();
   if (ContentDigest content; digest.size() == content.bytes.size()) {
     std::memcpy(content.bytes.data(), digest.begin(), digest.size());
@@ -95,10 +94,7 @@ Result<std::unique_ptr<ZygoteProcess>> ZygoteProcess::start(uv_loop_t& loop, Pro
 }
 
 ZygoteProcess::ZygoteProcess(uv_loop_t& loop, Processes& processes, kj::AutoCloseFd socket)
-    : loop_(loop),
-      processes_(processes),
-      socket_(kj::mv(socket)),
-      watch_(loop, socket_.fd(), [this] { receive(); }) {}
+    : loop_(loop), processes_(processes), socket_(kj::mv(socket)), watch_(loop, socket_.fd(), [this] { receive(); }) {}
 
 ZygoteProcess::~ZygoteProcess() {
   if (!isSession_) processes_.retire(id_);

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
-#include "iserv/broker/grower.h"
 #include "iserv/base/manifest.h"
+#include "iserv/broker/grower.h"
 
 namespace splicehost::broker {
 
@@ -199,9 +199,7 @@ bool ZygoteTree::give(Zygote& zygote, std::unique_ptr<ZygoteProcess> fork, Sessi
 
 // --- forks
 
-void ZygoteTree::refill(Zygote& zygote) {
-  orderForks(zygote, zygote.waiting.size() + sparesFor(zygote));
-}
+void ZygoteTree::refill(Zygote& zygote) { orderForks(zygote, zygote.waiting.size() + sparesFor(zygote)); }
 
 size_t ZygoteTree::sparesFor(const Zygote& zygote) const {
   // Forks of a successor are better ones.
@@ -224,8 +222,7 @@ void ZygoteTree::orderForks(Zygote& zygote, size_t wanted) {
     }
     ZygoteProcess* process = fork->get();
     process->whenReady([this, &zygote, process] { forkReady(zygote, process); });
-    process->whenGone(
-        [this, &zygote, process](const std::string& why) { forkGone(zygote, process, why); });
+    process->whenGone([this, &zygote, process](const std::string& why) { forkGone(zygote, process, why); });
     zygote.starting.push_back(std::move(*fork));
     ++activity_;
   }
@@ -267,8 +264,7 @@ bool ZygoteTree::isInner(const Zygote& zygote) const {
   });
 }
 
-Zygote& ZygoteTree::plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process,
-                          Conditions conditions) {
+Zygote& ZygoteTree::plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process, Conditions conditions) {
   auto owned = std::make_unique<Zygote>();
   owned->node = &node;
   owned->conditions = std::move(conditions);

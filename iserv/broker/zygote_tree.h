@@ -131,8 +131,7 @@ class ZygoteTree {
   // Null if there is none.
   Zygote* zygoteAt(NodeId node);
   // A process that has done the operations up to this node, which has no zygote, is its zygote from now on.
-  Zygote& plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process,
-                Conditions conditions);
+  Zygote& plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process, Conditions conditions);
   // Symbols that sessions looked up where this zygote is.
   void lookUp(Zygote& zygote, std::span<const std::string> symbols);
 

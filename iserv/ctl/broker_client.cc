@@ -51,15 +51,15 @@ Result<std::vector<BrokerPlace>> BrokerPlace::all() {
   if (!ours) return ours.error();
   std::vector<BrokerPlace> places = {*ours};
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(ours->socket).parent_path(), error)) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(ours->socket).parent_path(), error)) {
     std::string socket = entry.path();
     if (socket.ends_with(".socket") && socket != ours->socket) places.push_back({socket, socket + ".log"});
   }
   return places;
 }
 
-Result<std::optional<BrokerClient>> BrokerClient::connect(const std::string& socket,
-                                                          milliseconds patience) {
+Result<std::optional<BrokerClient>> BrokerClient::connect(const std::string& socket, milliseconds patience) {
   Result<sockaddr_un> address = unixAddress(socket);
   if (!address) return address.error();
 
@@ -158,8 +158,7 @@ Error BrokerClient::slow(const std::string& what) const {
   std::string process = std::to_string(processId_);
   std::string who = processId_ == 0 ? "the broker" : "the broker (process " + process + ")";
   std::string advice = processId_ == 0 ? "" : "; to end it: kill -9 " + process;
-  return Error{who + " does not " + what + " within " + std::to_string(patience_.count()) + " ms" +
-               advice};
+  return Error{who + " does not " + what + " within " + std::to_string(patience_.count()) + " ms" + advice};
 }
 
 Result<std::vector<BrokerClient>> runningBrokers() {

@@ -31,9 +31,7 @@ struct BrokerPlace {
 class BrokerStatus {
  public:
   explicit BrokerStatus(PacketSocket::Packet packet) : packet_(kj::mv(packet)) {}
-  schema::BrokerStatus::Reader operator*() const {
-    return packet_.root<schema::FromBroker>().getStatus();
-  }
+  schema::BrokerStatus::Reader operator*() const { return packet_.root<schema::FromBroker>().getStatus(); }
 
  private:
   PacketSocket::Packet packet_;
@@ -57,8 +55,7 @@ class BrokerClient {
   Status stop();
 
  private:
-  BrokerClient(kj::AutoCloseFd fd, std::chrono::milliseconds patience)
-      : socket_(kj::mv(fd)), patience_(patience) {}
+  BrokerClient(kj::AutoCloseFd fd, std::chrono::milliseconds patience) : socket_(kj::mv(fd)), patience_(patience) {}
 
   Status send(capnp::MessageBuilder& message);
   // Nothing if the broker has hung up.

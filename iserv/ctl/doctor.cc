@@ -51,8 +51,7 @@ std::vector<std::string> splitAtTabs(const std::string& line) {
 
 // Fills in which ways a GHC has, as build-ghc --check tells it.
 void examineWays(ProcessRunner& runner, const Installation& installation, GhcReport& ghc) {
-  Finished told = runner.run(
-      {.words = {installation.builder(), "--check", "--ghc", ghc.program}, .folder = {}});
+  Finished told = runner.run({.words = {installation.builder(), "--check", "--ghc", ghc.program}, .folder = {}});
   if (!told.ok()) {
     ghc.trouble = told.complaint();
     return;
@@ -72,13 +71,11 @@ void examineWays(ProcessRunner& runner, const Installation& installation, GhcRep
 // A compilation of the splice, in a folder of its own, which GHC makes.
 Command compilation(const TemporaryFolder& temporary, const GhcReport& ghc, const WayReport& way,
                     const std::string& interpreter) {
-  std::string folder =
-      temporary.path() + "/" + way.name + (interpreter.empty() ? "-own" : "-splicehost");
-  Command command{
-      .words = {ghc.program, "-v0", "-package-env", "-", "-no-user-package-db", "-fforce-recomp",
-                "-tmpdir", temporary.path(), "-outputdir", folder, "-fexternal-interpreter"},
-      .folder = temporary.path(),
-      .limit = kCompileLimit};
+  std::string folder = temporary.path() + "/" + way.name + (interpreter.empty() ? "-own" : "-splicehost");
+  Command command{.words = {ghc.program, "-v0", "-package-env", "-", "-no-user-package-db", "-fforce-recomp", "-tmpdir",
+                            temporary.path(), "-outputdir", folder, "-fexternal-interpreter"},
+                  .folder = temporary.path(),
+                  .limit = kCompileLimit};
   if (!interpreter.empty()) {
     command.words.insert(command.words.end(), {"-pgmi", interpreter});
   }
@@ -93,8 +90,7 @@ Check outcome(const Finished& compiled) {
 }
 
 // Compiles the splice in each way that a GHC has, with its own interpreter and with ours.
-Status examineInterpreters(ProcessRunner& runner, const Installation& installation,
-                           GhcReport& ghc) {
+Status examineInterpreters(ProcessRunner& runner, const Installation& installation, GhcReport& ghc) {
   Result<TemporaryFolder> temporary = TemporaryFolder::make();
   if (!temporary) return temporary.error();
   if (Status written = temporary->write("Splice.hs", kSplice); !written) return written;
@@ -125,8 +121,7 @@ Status examineInterpreters(ProcessRunner& runner, const Installation& installati
 
 // Examines every GHC in these places, by compiling a splice in each way. Takes seconds; each GHC that is examined is
 // named on stderr if that is a terminal. Fails if there is no room for temporary files, or when the user stops it.
-Result<DoctorReport> examine(ProcessRunner& runner, const Installation& installation,
-                             const SearchPlaces& places) {
+Result<DoctorReport> examine(ProcessRunner& runner, const Installation& installation, const SearchPlaces& places) {
   DoctorReport report{installation.root(), knownVersions(), {}};
   std::vector<std::string> programs = findGhcs(places);
   std::vector<Result<Ghc>> answers = ask(runner, programs);
@@ -177,10 +172,9 @@ void addDoctor(CLI::App& app, int& status) {
     bool json = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* doctor = app.add_subcommand(
-      "doctor", "Check every GHC of this machine: what is installed, what is built, what works");
-  doctor->add_option("--ghc", options->named,
-                     "A GHC to check besides those in PATH, ~/.ghcup/bin and /opt/ghc");
+  CLI::App* doctor =
+      app.add_subcommand("doctor", "Check every GHC of this machine: what is installed, what is built, what works");
+  doctor->add_option("--ghc", options->named, "A GHC to check besides those in PATH, ~/.ghcup/bin and /opt/ghc");
   doctor->add_flag("--json", options->json, "Write JSON instead of a table");
   doctor->footer("The exit status is 0 if every GHC that this Splicehost knows works with it.\n");
   doctor->callback([options, &status] { status = runDoctor(options->named, options->json); });

@@ -31,21 +31,19 @@ Result<std::string> lineFor(const std::string& program) {
 
 }  // namespace
 
-Result<Ghc> askOne(ProcessRunner& runner, const Installation& installation,
-                   const std::string& program) {
+Result<Ghc> askOne(ProcessRunner& runner, const Installation& installation, const std::string& program) {
   Result<Ghc> ghc = std::move(ask(runner, {program}).front());
   if (ghc) return ghc;
-  return Error{"GHC '" + program + "' does not answer (" + ghc.error().message +
-               "). Name one with --ghc; " + whatThereIs(installation)};
+  return Error{"GHC '" + program + "' does not answer (" + ghc.error().message + "). Name one with --ghc; " +
+               whatThereIs(installation)};
 }
 
 Result<std::vector<std::string>> flagsFor(const Installation& installation, const Ghc& ghc) {
   if (installation.manifest(ghc.version)) {
-    return std::vector<std::string>{"-fexternal-interpreter", "-pgmi",
-                                    installation.interpreter(ghc.version)};
+    return std::vector<std::string>{"-fexternal-interpreter", "-pgmi", installation.interpreter(ghc.version)};
   }
-  std::string message = "there are no interpreters for GHC " + ghc.version + " (" + ghc.program +
-                        "); " + whatThereIs(installation);
+  std::string message =
+      "there are no interpreters for GHC " + ghc.version + " (" + ghc.program + "); " + whatThereIs(installation);
   if (ghc::findVersion(ghc.version) != nullptr) {
     message += ". To build them: " + installation.addCommand(ghc.program);
   } else {

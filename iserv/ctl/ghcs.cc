@@ -51,9 +51,7 @@ std::vector<fs::path> sortedEntries(const fs::path& folder) {
   return entries;
 }
 
-std::string firstLine(const std::string& text) {
-  return text.substr(0, text.find('\n'));
-}
+std::string firstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // Programs in the order in which they were added, each once.
 class Programs {
@@ -119,8 +117,7 @@ std::vector<Result<Ghc>> ask(ProcessRunner& runner, const std::vector<std::strin
       continue;
     }
     Ghc ghc{programs[i], firstLine(version.output), firstLine(libdir.output)};
-    bool numeric =
-        !ghc.version.empty() && ghc.version.find_first_not_of("0123456789.") == std::string::npos;
+    bool numeric = !ghc.version.empty() && ghc.version.find_first_not_of("0123456789.") == std::string::npos;
     if (numeric) {
       ghcs.push_back(std::move(ghc));
     } else {

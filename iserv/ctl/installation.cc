@@ -48,13 +48,9 @@ std::vector<std::string> Installation::versions() const {
   return found;
 }
 
-Result<Manifest> Installation::manifest(std::string_view version) const {
-  return readManifest(folder(version));
-}
+Result<Manifest> Installation::manifest(std::string_view version) const { return readManifest(folder(version)); }
 
-std::string Installation::interpreter(std::string_view version) const {
-  return folder(version) + "/iserv";
-}
+std::string Installation::interpreter(std::string_view version) const { return folder(version) + "/iserv"; }
 
 std::string Installation::folder(std::string_view version) const {
   return root_ + "/" + std::string(kFolderPrefix) + std::string(version);

@@ -41,8 +41,7 @@ class Installation {
   std::string addCommand(const std::string& ghc) const { return programs_ + "/iservctl add-ghc " + ghc; }
 
  private:
-  Installation(std::string root, std::string programs)
-      : root_(std::move(root)), programs_(std::move(programs)) {}
+  Installation(std::string root, std::string programs) : root_(std::move(root)), programs_(std::move(programs)) {}
   std::string folder(std::string_view version) const;
 
   std::string root_;

@@ -57,13 +57,9 @@ std::string jsonString(std::string_view text) {
   return quoted + '"';
 }
 
-std::string jsonBool(bool value) {
-  return value ? "true" : "false";
-}
+std::string jsonBool(bool value) { return value ? "true" : "false"; }
 
-std::string jsonArray(const std::vector<std::string>& values) {
-  return joined(values, '[', ']');
-}
+std::string jsonArray(const std::vector<std::string>& values) { return joined(values, '[', ']'); }
 
 std::string jsonObject(const std::vector<std::pair<std::string_view, std::string>>& members) {
   std::vector<std::string> parts;

@@ -43,10 +43,9 @@ std::string packageTool(const Ghc& ghc) {
 
 Result<Package> findPackage(ProcessRunner& runner, const Ghc& ghc, const std::string& name) {
   constexpr char kFields[] = "name,exposed,exposed-modules,hidden-modules,import-dirs";
-  Finished told =
-      runner.run({.words = {packageTool(ghc), "--global-package-db", ghc.libdir + "/package.conf.d",
-                            "field", name, kFields, "--simple-output"},
-                  .folder = {}});
+  Finished told = runner.run({.words = {packageTool(ghc), "--global-package-db", ghc.libdir + "/package.conf.d",
+                                        "field", name, kFields, "--simple-output"},
+                              .folder = {}});
   if (!told.ok()) return Error{told.complaint()};
   // A line for each field. Of several versions the last is the newest.
   Words lines;
@@ -60,17 +59,13 @@ Result<Package> findPackage(ProcessRunner& runner, const Ghc& ghc, const std::st
 
 // Modules for splices come first, those with short names before what may be their insides.
 void sortForMention(Words& modules) {
-  auto rank = [](std::string_view module) {
-    return module.ends_with(".TH") ? module.size() : SIZE_MAX;
-  };
-  std::stable_sort(modules.begin(), modules.end(), [&](std::string_view one, std::string_view other) {
-    return rank(one) < rank(other);
-  });
+  auto rank = [](std::string_view module) { return module.ends_with(".TH") ? module.size() : SIZE_MAX; };
+  std::stable_sort(modules.begin(), modules.end(),
+                   [&](std::string_view one, std::string_view other) { return rank(one) < rank(other); });
 }
 
 // A module's interface; empty if it has none, or GHC cannot read it.
-std::string interfaceOf(ProcessRunner& runner, const Ghc& ghc, const Package& package,
-                        std::string module) {
+std::string interfaceOf(ProcessRunner& runner, const Ghc& ghc, const Package& package, std::string module) {
   std::replace(module.begin(), module.end(), '.', '/');
   for (const std::string& folder : package.importFolders) {
     std::string file = folder + "/" + module + ".hi";

@@ -173,8 +173,7 @@ ProcessRunner::ProcessRunner() {
     uv_signal_init(&loop_, &signals_[i]);
     signals_[i].data = this;
     uv_signal_start(
-        &signals_[i],
-        [](uv_signal_t* handle, int) { static_cast<ProcessRunner*>(handle->data)->onSignal(); },
+        &signals_[i], [](uv_signal_t* handle, int) { static_cast<ProcessRunner*>(handle->data)->onSignal(); },
         kNumbers[i]);
     uv_unref(reinterpret_cast<uv_handle_t*>(&signals_[i]));
   }

@@ -54,8 +54,8 @@ std::string padded(std::string_view text, size_t width) {
   return cell;
 }
 
-void writeRow(std::ostream& out, std::string_view way, std::string_view libraries,
-              std::string_view own, std::string_view ours) {
+void writeRow(std::ostream& out, std::string_view way, std::string_view libraries, std::string_view own,
+              std::string_view ours) {
   out << "  " << padded(way, 11) << padded(libraries, 12) << padded(own, 24) << ours << "\n";
 }
 
@@ -69,13 +69,11 @@ void writeQuoted(std::ostream& out, const std::string& text) {
       out << "      ...\n";
       return;
     }
-    out << "      " << (line.size() > kShownWidth ? line.substr(0, kShownWidth - 3) + "..." : line)
-        << "\n";
+    out << "      " << (line.size() > kShownWidth ? line.substr(0, kShownWidth - 3) + "..." : line) << "\n";
   }
 }
 
-void writeFailure(std::ostream& out, const std::string& interpreter, const WayReport& way,
-                  const Check& check) {
+void writeFailure(std::ostream& out, const std::string& interpreter, const WayReport& way, const Check& check) {
   if (check.state != State::kFails) return;
   out << "\n  " << interpreter << " fails in the " << way.name << " way:\n";
   writeQuoted(out, check.why);
@@ -86,16 +84,14 @@ void writeAdvice(std::ostream& out, const GhcReport& ghc) {
   bool build = false;
   for (const WayReport& way : ghc.ways) {
     if (!way.missing.empty()) {
-      out << "\n  The " << way.name << " way lacks " << way.missing
-          << "\n  To install it:  " << way.install << "\n";
+      out << "\n  The " << way.name << " way lacks " << way.missing << "\n  To install it:  " << way.install << "\n";
       build = true;
     }
     build |= way.ours.state == State::kNotBuilt;
   }
   if (!ghc.known || !build) return;
   if (!ghc.missingTools.empty()) {
-    out << "\n  Building interpreters takes " << ghc.missingTools
-        << "\n  To install it:  " << ghc.installTools << "\n";
+    out << "\n  Building interpreters takes " << ghc.missingTools << "\n  To install it:  " << ghc.installTools << "\n";
   }
   out << "\n  To build what is not built:  " << ghc.build << "\n";
 }
@@ -109,12 +105,10 @@ void writeGhc(std::ostream& out, const GhcReport& ghc, const DoctorReport& repor
   out << "GHC " << ghc.version << "   " << ghc.program << "\n\n";
   writeRow(out, "way", "libraries", "GHC's own interpreter", "Splicehost");
   for (const WayReport& way : ghc.ways) {
-    writeRow(out, way.name, way.missing.empty() ? "installed" : "missing", word(way.own.state),
-             word(way.ours.state));
+    writeRow(out, way.name, way.missing.empty() ? "installed" : "missing", word(way.own.state), word(way.ours.state));
   }
   if (!ghc.known) {
-    out << "\n  This Splicehost works with GHC " << report.knownGhcs << ", not with " << ghc.version
-        << ".\n";
+    out << "\n  This Splicehost works with GHC " << report.knownGhcs << ", not with " << ghc.version << ".\n";
   }
   writeAdvice(out, ghc);
   for (const WayReport& way : ghc.ways) {
@@ -124,8 +118,7 @@ void writeGhc(std::ostream& out, const GhcReport& ghc, const DoctorReport& repor
 }
 
 std::string checkAsJson(const Check& check) {
-  return jsonObject(
-      {{"state", jsonString(identifier(check.state))}, {"why", jsonString(check.why)}});
+  return jsonObject({{"state", jsonString(identifier(check.state))}, {"why", jsonString(check.why)}});
 }
 
 std::string ghcAsJson(const GhcReport& ghc) {

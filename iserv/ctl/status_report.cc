@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "iserv/base/manifest.h"
 #include "iserv/ctl/json.h"
 #include "iserv/ctl/table.h"
-#include "iserv/base/manifest.h"
 
 namespace splicehost::ctl {
 
@@ -38,31 +38,36 @@ std::string hitRate(schema::BrokerStatus::Reader status) {
   if (status.getAttaches() == 0) return "no sessions so far";
   uint64_t percent = (status.getHits() * 100 + status.getAttaches() / 2) / status.getAttaches();
   return counted(status.getAttaches(), "session") + " so far, " + std::to_string(percent) +
-         "% found their libraries loaded, which saved " +
-         duration(static_cast<int64_t>(status.getSavedNanoseconds())) + " of loading";
+         "% found their libraries loaded, which saved " + duration(static_cast<int64_t>(status.getSavedNanoseconds())) +
+         " of loading";
 }
 
 std::string zygoteTable(schema::BrokerStatus::Reader status, int64_t now) {
   constexpr auto kRight = Table::Align::kRight;
-  Table table({{"zygote", kRight}, {"GHC"}, {"way"}, {"loaded"}, {"memory", kRight},
-               {"resident", kRight}, {"shared", kRight}, {"forks", kRight}, {"spares", kRight},
+  Table table({{"zygote", kRight},
+               {"GHC"},
+               {"way"},
+               {"loaded"},
+               {"memory", kRight},
+               {"resident", kRight},
+               {"shared", kRight},
+               {"forks", kRight},
+               {"spares", kRight},
                {"idle", kRight}});
   for (Zygote zygote : status.getZygotes()) {
     std::string idle = zygote.getGrowing() ? "growing" : duration(now - zygote.getLastUsed());
     table.add({std::to_string(zygote.getProcessId()), text(zygote.getGhcVersion()),
-               std::string(wayName(zygote.getWay())), loaded(zygote),
-               megabytes(zygote.getProportionalBytes()), megabytes(zygote.getResidentBytes()),
-               megabytes(zygote.getSharedBytes()), std::to_string(zygote.getForks()),
-               std::to_string(zygote.getSpares()), idle});
+               std::string(wayName(zygote.getWay())), loaded(zygote), megabytes(zygote.getProportionalBytes()),
+               megabytes(zygote.getResidentBytes()), megabytes(zygote.getSharedBytes()),
+               std::to_string(zygote.getForks()), std::to_string(zygote.getSpares()), idle});
   }
   return table.text();
 }
 
-std::string sessionTable(schema::BrokerStatus::Reader status, int64_t now,
-                         const ProcessState& stateOf) {
+std::string sessionTable(schema::BrokerStatus::Reader status, int64_t now, const ProcessState& stateOf) {
   constexpr auto kRight = Table::Align::kRight;
-  Table table({{"session", kRight}, {"client", kRight}, {"zygote", kRight}, {"age", kRight},
-               {"replayed", kRight}, {"state"}});
+  Table table(
+      {{"session", kRight}, {"client", kRight}, {"zygote", kRight}, {"age", kRight}, {"replayed", kRight}, {"state"}});
   for (Session session : status.getSessions()) {
     table.add({std::to_string(session.getProcessId()), std::to_string(session.getClientProcessId()),
                std::to_string(session.getZygoteProcessId()), duration(now - session.getStarted()),
@@ -116,12 +121,12 @@ std::string asJson(Session session, const ProcessState& stateOf) {
 }  // namespace
 
 std::string asTable(schema::BrokerStatus::Reader status, int64_t now, const ProcessState& stateOf) {
-  std::string report = "Broker " + std::to_string(status.getProcessId()) + " in " +
-                       text(status.getFolder()) + ", for " + duration(now - status.getStarted()) + "\n";
+  std::string report = "Broker " + std::to_string(status.getProcessId()) + " in " + text(status.getFolder()) +
+                       ", for " + duration(now - status.getStarted()) + "\n";
   report += hitRate(status) + "\n";
   auto zygotes = status.getZygotes();
-  report += counted(zygotes.size(), "zygote") + " with " + megabytes(status.getMemoryUsed()) +
-            " of memory, of " + megabytes(status.getMemoryLimit()) + " at most\n";
+  report += counted(zygotes.size(), "zygote") + " with " + megabytes(status.getMemoryUsed()) + " of memory, of " +
+            megabytes(status.getMemoryLimit()) + " at most\n";
   if (zygotes.size() > 0) report += "\n" + zygoteTable(status, now);
   if (status.getSessions().size() > 0) report += "\n" + sessionTable(status, now, stateOf);
   if (status.getUnshared().size() > 0) report += "\n" + unsharedTable(status);

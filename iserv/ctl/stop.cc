@@ -22,8 +22,7 @@ Result<size_t> stopBrokers() {
 }  // namespace
 
 void addStop(CLI::App& app, int& status) {
-  CLI::App* command =
-      app.add_subcommand("stop", "End the user's brokers and their zygotes; sessions that run go on");
+  CLI::App* command = app.add_subcommand("stop", "End the user's brokers and their zygotes; sessions that run go on");
   command->callback([&status] {
     Result<size_t> stopped = stopBrokers();
     if (stopped && *stopped > 1) {

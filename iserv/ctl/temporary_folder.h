@@ -11,9 +11,7 @@ class TemporaryFolder {
  public:
   // Makes a new, empty folder that only this user can read, in $TMPDIR or /tmp.
   static Result<TemporaryFolder> make();
-  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::move(other.path_)) {
-    other.path_.clear();
-  }
+  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
   TemporaryFolder& operator=(TemporaryFolder&&) = delete;
   // Removes the folder with everything in it.
   ~TemporaryFolder();

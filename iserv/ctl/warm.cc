@@ -75,8 +75,8 @@ Status awaitGrowth() {
 
 // `command`, with the flags for its GHC if it does not choose an interpreter itself.
 Result<Words> withFlags(const Installation& installation, Words command) {
-  bool chooses = std::any_of(command.begin(), command.end(),
-                             [](const std::string& word) { return word.starts_with("-pgmi"); });
+  bool chooses =
+      std::any_of(command.begin(), command.end(), [](const std::string& word) { return word.starts_with("-pgmi"); });
   if (chooses) return command;
   ProcessRunner runner;
   Result<Ghc> ghc = askOne(runner, installation, command[0]);
@@ -103,10 +103,13 @@ std::string moduleThatMentions(const Mention& mention) {
          "import Data.Typeable (Proxy (..), typeRep)\n"
          "import System.IO.Unsafe (unsafePerformIO)\n"
          "import System.Mem.StableName (makeStableName)\n"
-         "import qualified \"" + mention.package + "\" " + mention.module + "\n"
+         "import qualified \"" +
+         mention.package + "\" " + mention.module +
+         "\n"
          "done :: ()\n"
          // Neither leaves the mention out nor evaluates it.
-         "done = $(unsafePerformIO (makeStableName (" + mention.expression + ")) `seq` [| () |])\n";
+         "done = $(unsafePerformIO (makeStableName (" +
+         mention.expression + ")) `seq` [| () |])\n";
 }
 
 struct PackageOptions {
@@ -116,15 +119,13 @@ struct PackageOptions {
 };
 
 // Compiles, for one package in one way, a module that mentions it.
-Status compileFor(ProcessRunner& runner, const Ghc& ghc, const Words& flags, const Way& way,
-                  const Mention& mention) {
+Status compileFor(ProcessRunner& runner, const Ghc& ghc, const Words& flags, const Way& way, const Mention& mention) {
   Result<TemporaryFolder> folder = TemporaryFolder::make();
   if (!folder) return folder.error();
   Status written = folder->write("Warm.hs", moduleThatMentions(mention));
   if (!written) return written;
   // In the user's folder, whose package environment holds; but not with modules that may be there.
-  Command command{.words = {ghc.program, "-v0", "-w", "-i", "-tmpdir", folder->path(), "-outputdir",
-                            folder->path()},
+  Command command{.words = {ghc.program, "-v0", "-w", "-i", "-tmpdir", folder->path(), "-outputdir", folder->path()},
                   .folder = {},
                   .limit = kCompileLimit};
   append(command.words, flags);
@@ -171,14 +172,12 @@ Result<int> warm(const PackageOptions& options, const Words& command) {
 
 void addWarm(CLI::App& app, int& status, std::vector<std::string> command) {
   auto options = std::make_shared<PackageOptions>();
-  CLI::App* warming =
-      app.add_subcommand("warm", "Have the broker load libraries before they are needed");
-  CLI::Option* ghc = warming->add_option("--ghc", options->ghc, "The GHC, as a path or a name in PATH")
-                         ->capture_default_str();
-  CLI::Option* ways =
-      warming->add_option("--way", options->ways, "vanilla (the default), profiled or dynamic")
-          ->check(CLI::IsMember({"vanilla", "profiled", "dynamic"}))
-          ->allow_extra_args(false);
+  CLI::App* warming = app.add_subcommand("warm", "Have the broker load libraries before they are needed");
+  CLI::Option* ghc =
+      warming->add_option("--ghc", options->ghc, "The GHC, as a path or a name in PATH")->capture_default_str();
+  CLI::Option* ways = warming->add_option("--way", options->ways, "vanilla (the default), profiled or dynamic")
+                          ->check(CLI::IsMember({"vanilla", "profiled", "dynamic"}))
+                          ->allow_extra_args(false);
   CLI::Option* packages = warming->add_option("PACKAGE", options->packages, "What a compile will need");
   warming->footer(
       "Or: iservctl warm -- ghc ARGS...\n"

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-
 namespace splicehost {
 
 Child::Child(const std::string& program, std::vector<std::string> arguments,
@@ -77,10 +76,7 @@ Child::Exit Child::wait(uint64_t patienceMs, Attention* attention) {
   uv_timer_init(&loop_, &timer);
   timer.data = &process_;
   uv_timer_start(
-      &timer,
-      [](uv_timer_t* expired) {
-        uv_process_kill(static_cast<uv_process_t*>(expired->data), SIGKILL);
-      },
+      &timer, [](uv_timer_t* expired) { uv_process_kill(static_cast<uv_process_t*>(expired->data), SIGKILL); },
       patienceMs, 0);
   for (bool cancelled = false; !exit_ && !cancelled;) {
     uv_run(&loop_, UV_RUN_NOWAIT);

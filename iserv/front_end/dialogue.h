@@ -37,8 +37,8 @@ class Dialogue : public InterpreterLink {
   Status repeatOn(kj::AutoCloseFd socket);
   bool remembers() const { return remembering_; }
 
-  // Waits for an event of poll()'s, POLLIN or POLLRDHUP, at the socket, when nothing is buffered. False if there is none
-  // within this time, or `attention` is cancelled.
+  // Waits for an event of poll()'s, POLLIN or POLLRDHUP, at the socket, when nothing is buffered. False if there is
+  // none within this time, or `attention` is cancelled.
   bool await(short event, uint64_t patienceMs, Attention* attention) const;
 
   bool buffered() const override { return connection_.buffered(); }

@@ -66,10 +66,7 @@ bool answeredHere(schema::Request::Reader request, const std::set<std::string>& 
 }  // namespace
 
 FrontEnd::FrontEnd(const FrontEndOptions& options, Requester& requester)
-    : options_(options),
-      requester_(requester),
-      attention_(options.signals, requester.hangUpFd()),
-      wait_(&attention_) {
+    : options_(options), requester_(requester), attention_(options.signals, requester.hangUpFd()), wait_(&attention_) {
   requester_.whenInterrupting([this] { interrupt(); });
   if (options_.signals != nullptr) options_.signals->whenCaught([this] { interrupt(); });
 }
@@ -159,8 +156,8 @@ Status FrontEnd::start() {
 }
 
 SharedProgram FrontEnd::sharedProgram() const {
-  return {options_.broker, options_.program, options_.programName, std::string(options_.version->name),
-          options_.way, options_.identity, options_.view};
+  return {options_.broker, options_.program,  options_.programName, std::string(options_.version->name),
+          options_.way,    options_.identity, options_.view};
 }
 
 Status FrontEnd::startChild() {
@@ -394,8 +391,7 @@ Result<FrontEnd::Next> FrontEnd::relayOne() {
   return next;
 }
 
-Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request,
-                                          capnp::MessageBuilder& message) {
+Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request, capnp::MessageBuilder& message) {
   capnp::MallocMessageBuilder builder;
   auto reply = builder.initRoot<schema::Reply>();
   Pending pending{request.which(), subject(request), false, "", messages_ - 1};

@@ -37,12 +37,12 @@ struct FrontEndOptions {
 
   const ghc::Version* version = nullptr;
   schema::Way way = schema::Way::VANILLA;
-  std::string program;      // the interpreter
-  std::string programName;  // its argv[0]: names its profile reports
-  std::string identity;     // its build identity
+  std::string program;              // the interpreter
+  std::string programName;          // its argv[0]: names its profile reports
+  std::string identity;             // its build identity
   std::set<std::string> libraries;  // system libraries that it is linked with: "libgmp.so"
-  std::string broker;       // the broker's program; empty if there is to be none
-  uint64_t ignoredSignals = 0;  // as in ClientHello
+  std::string broker;               // the broker's program; empty if there is to be none
+  uint64_t ignoredSignals = 0;      // as in ClientHello
   uint64_t blockedSignals = 0;
   // What of the file system the interpreter is to see otherwise than this process does.
   std::optional<FileView> view;
@@ -68,8 +68,8 @@ class FrontEnd {
     std::string subject;  // for an error message
     // GHC has its answer already; what is awaited is the same one.
     bool answered = false;
-    std::string symbol;  // that is looked up
-    uint64_t serial = 0; // its number among the requester's
+    std::string symbol;   // that is looked up
+    uint64_t serial = 0;  // its number among the requester's
   };
 
   enum class Next { kContinue, kShutdown, kGhcGone };
@@ -122,9 +122,9 @@ class FrontEnd {
   InterpreterLink* connection_ = nullptr;
   PlacedData placed_;  // in a remote interpreter
   BriefWait wait_;
-  std::string libraryFolder_;  // that GHC has named last
-  uint64_t messages_ = 0;  // requests decoded so far
-  std::deque<Pending> pending_;  // the interpreter is busy with the first one
+  std::string libraryFolder_;              // that GHC has named last
+  uint64_t messages_ = 0;                  // requests decoded so far
+  std::deque<Pending> pending_;            // the interpreter is busy with the first one
   std::optional<Child::Exit> sessionEnd_;  // how a session of the broker's ended, once that is known
   bool greeted_ = false;
   bool interpreterGone_ = false;

@@ -51,8 +51,7 @@ Result<Requester::Next> GhcPipes::next(schema::ToInterpreter::Builder message, s
   missing_ = decoded->missing;
   if (!ended_) return Next::kNothing;
   return Error{"GHC's stream ends inside message " + std::to_string(messages_) + ": after " +
-               std::to_string(unread().size()) + " bytes of it, at least " + std::to_string(missing_) +
-               " are missing"};
+               std::to_string(unread().size()) + " bytes of it, at least " + std::to_string(missing_) + " are missing"};
 }
 
 const Result<FileCharset>& GhcPipes::charset() {

@@ -21,8 +21,8 @@ class Requester {
   // What closes fds, with kj's classes, may throw.
   virtual ~Requester() noexcept(false) = default;
 
-  // The next request, as a message to an interpreter, if what was taken in has one: kNothing if more must be taken in, kGone if the requester is.
-  // `size` is the number of bytes that it took. Fails if it is malformed.
+  // The next request, as a message to an interpreter, if what was taken in has one: kNothing if more must be taken in,
+  // kGone if the requester is. `size` is the number of bytes that it took. Fails if it is malformed.
   virtual Result<Next> next(schema::ToInterpreter::Builder message, size_t* size) = 0;
 
   // Takes in what has arrived since, after fd() was readable or patienceMs() was over, or if there is something
@@ -46,8 +46,8 @@ class Requester {
   virtual void answerTaken(size_t bytes) = 0;
 
   // Tells the reply to a request of this kind. Replies to requests that are answered without content
-  // (RequestKind::reply) may come out of order. `serial` is the number of the request, from 0. False if the requester is
-  // gone; fails if this is no reply to it.
+  // (RequestKind::reply) may come out of order. `serial` is the number of the request, from 0. False if the requester
+  // is gone; fails if this is no reply to it.
   virtual Result<bool> reply(uint64_t serial, schema::Request::Which which, schema::Reply::Reader reply) = 0;
   // A splice's question, as it came. False if the requester is gone.
   virtual bool ask(ghc::Bytes question) = 0;

@@ -23,8 +23,8 @@
 #include "linker/file_system.h"
 #include "protocol/ghc_binary.h"
 #include "protocol/ghc_messages.h"
-#include "protocol/text.h"
 #include "protocol/system.h"
+#include "protocol/text.h"
 
 namespace splicehost {
 
@@ -43,8 +43,8 @@ std::string_view baseName(std::string_view path) { return path.substr(path.rfind
 
 // Variables that matter before a session can have its own environment.
 bool mattersAtStart(std::string_view variable) {
-  for (std::string_view prefix : {"LD_", "LC_", "LANG", "LOCPATH=", "NLSPATH=", "GCONV_PATH=",
-                                  "MALLOC_", "GLIBC_TUNABLES="}) {
+  for (std::string_view prefix :
+       {"LD_", "LC_", "LANG", "LOCPATH=", "NLSPATH=", "GCONV_PATH=", "MALLOC_", "GLIBC_TUNABLES="}) {
     if (variable.starts_with(prefix)) return true;
   }
   return false;
@@ -77,7 +77,8 @@ std::string withAbsolutePaths(std::string_view variable, const std::string& fold
 std::vector<std::string> brokersEnvironment() {
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    for (std::string_view prefix : {"HOME=", "XDG_RUNTIME_DIR=", "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=", "TMPDIR=", "ISERV_"}) {
+    for (std::string_view prefix :
+         {"HOME=", "XDG_RUNTIME_DIR=", "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=", "TMPDIR=", "ISERV_"}) {
       if (std::string_view(*variable).starts_with(prefix)) variables.emplace_back(*variable);
     }
   }
@@ -93,8 +94,8 @@ bool hasStampOf(schema::Trie::Node::Reader node, const struct statx& status) {
   for (auto stamp : node.getStamps()) {
     if (stamp.getDevice() == makedev(status.stx_dev_major, status.stx_dev_minor) &&
         stamp.getInode() == status.stx_ino && stamp.getSize() == status.stx_size &&
-        stamp.getModified() == nanoseconds(status.stx_mtime) &&
-        stamp.getChanged() == nanoseconds(status.stx_ctime) && stamp.getMount() == status.stx_mnt_id) {
+        stamp.getModified() == nanoseconds(status.stx_mtime) && stamp.getChanged() == nanoseconds(status.stx_ctime) &&
+        stamp.getMount() == status.stx_mnt_id) {
       return true;
     }
   }
@@ -132,8 +133,7 @@ struct SharedInterpreter::Records {
   Records(void* memory, size_t bytes)
       : memory(memory),
         bytes(bytes),
-        reader({static_cast<const capnp::word*>(memory), bytes / sizeof(capnp::word)},
-               {UINT64_MAX, 8}),
+        reader({static_cast<const capnp::word*>(memory), bytes / sizeof(capnp::word)}, {UINT64_MAX, 8}),
         nodes(reader.getRoot<schema::Trie>().getNodes()) {}
   ~Records() { munmap(memory, bytes); }
 
@@ -236,13 +236,12 @@ Result<std::optional<PacketSocket::Packet>> SharedInterpreter::receive(uint64_t 
   return packet;
 }
 
-std::optional<SharedInterpreter::Operation> SharedInterpreter::operationOf(
-    schema::Request::Reader request) const {
+std::optional<SharedInterpreter::Operation> SharedInterpreter::operationOf(schema::Request::Reader request) const {
   auto withFile = [this](schema::LoadKind kind, capnp::Text::Reader text) {
     std::string file = ghc::fileName({text.begin(), text.size()});
     // The system's linker searches for a shared object whose name has no slash.
-    bool relative = !file.starts_with('/') &&
-                    (kind != schema::LoadKind::LOAD_DLL || file.find('/') != std::string::npos);
+    bool relative =
+        !file.starts_with('/') && (kind != schema::LoadKind::LOAD_DLL || file.find('/') != std::string::npos);
     bool isSeen = relative && kind == schema::LoadKind::LOAD_DLL;
     return Operation{kind, file, relative ? folder_ + "/" + file : file,
                      isSeen ? static_cast<uint32_t>(folder_.size() + 1) : 0};
@@ -304,8 +303,7 @@ bool SharedInterpreter::follow(const Operation& operation) {
     auto node = records_->nodes[child];
     if (node.getOperation().getKind() != operation.kind) continue;
     if (node.getBound() && !isNamedAs(node.getOperation(), operation.path, operation.relative)) continue;
-    bool same = hasFile ? hasStampOf(node, status)
-                        : view(node.getOperation().getFile()) == operation.path;
+    bool same = hasFile ? hasStampOf(node, status) : view(node.getOperation().getFile()) == operation.path;
     if (same) {
       node_ = child;
       return true;

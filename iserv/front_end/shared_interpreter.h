@@ -20,8 +20,8 @@
 #include <string_view>
 #include <vector>
 
-#include "iserv/front_end/child.h"
 #include "iserv/base/file_view.h"
+#include "iserv/front_end/child.h"
 #include "iserv/front_end/placed_data.h"
 #include "protocol/broker.capnp.h"
 #include "protocol/connection.h"
@@ -32,9 +32,9 @@ namespace splicehost {
 
 // What a front end asks the broker for.
 struct SharedProgram {
-  std::string broker;        // the broker's program
-  std::string interpreter;   // the interpreter's program
-  std::string programName;   // its argv[0]
+  std::string broker;       // the broker's program
+  std::string interpreter;  // the interpreter's program
+  std::string programName;  // its argv[0]
   std::string ghcVersion;
   schema::Way way;
   std::string buildIdentity;
@@ -44,8 +44,8 @@ struct SharedProgram {
 class SharedInterpreter {
  public:
   // Connects to the broker, which is started if there is none. Fails with the reason if sharing is
-  // impossible here; with none if that was told before, or the broker's program has told it. `attention` must outlive the result, and is paid in
-  // all waits: they fail if it is cancelled.
+  // impossible here; with none if that was told before, or the broker's program has told it. `attention` must outlive
+  // the result, and is paid in all waits: they fail if it is cancelled.
   static Result<std::unique_ptr<SharedInterpreter>> open(const SharedProgram& program, Attention& attention);
   ~SharedInterpreter();
   SharedInterpreter(const SharedInterpreter&) = delete;
@@ -56,8 +56,8 @@ class SharedInterpreter {
   bool answerMemory(schema::Request::Reader request, schema::Reply::Builder reply) {
     return placed_.answer(request, reply);
   }
-  // Waits for the broker's records, if they are not there yet. Fails as open(). Must have succeeded before answerLoad() and
-  // attach().
+  // Waits for the broker's records, if they are not there yet. Fails as open(). Must have succeeded before answerLoad()
+  // and attach().
   Status awaitRecords();
   // Answers a load operation if it can be without an interpreter. False if it cannot: then there must be one.
   bool answerLoad(schema::Request::Reader request, schema::Reply::Builder reply);
@@ -124,7 +124,7 @@ class SharedInterpreter {
   kj::AutoCloseFd ordered_;  // the socket to a session that was asked for ahead of time
   uint32_t zygote_ = 0;
   pid_t session_ = 0;
-  bool hasOwnGroup_ = false;  // the session
+  bool hasOwnGroup_ = false;           // the session
   std::vector<Operation> operations_;  // answered here
   PlacedData placed_;
   // What the session was asked to load next, until it was asked for something else.

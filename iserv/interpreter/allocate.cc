@@ -66,8 +66,7 @@ StgArrBytes* allocateBytes(const RtsLock& lock, size_t size) {
   return array;
 }
 
-std::vector<StgClosure*> allocateBcos(const RtsLock& lock, const BcoSet& set,
-                                      const ResolveReference& resolve) {
+std::vector<StgClosure*> allocateBcos(const RtsLock& lock, const BcoSet& set, const ResolveReference& resolve) {
   std::vector<StgBCO*> objects;
   objects.reserve(set.bcos.size());
   for (const Bco& bco : set.bcos) objects.push_back(allocateBco(lock, bco));
@@ -76,8 +75,7 @@ std::vector<StgClosure*> allocateBcos(const RtsLock& lock, const BcoSet& set,
   topLevel.reserve(set.topLevel.size());
   for (uint32_t index : set.topLevel) {
     bool isThunk = set.bcos[index].arity == 0;
-    topLevel.push_back(isThunk ? thunkOf(lock, objects[index])
-                               : reinterpret_cast<StgClosure*>(objects[index]));
+    topLevel.push_back(isThunk ? thunkOf(lock, objects[index]) : reinterpret_cast<StgClosure*>(objects[index]));
   }
 
   for (size_t i = 0; i < set.bcos.size(); ++i) {

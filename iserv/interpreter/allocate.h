@@ -21,8 +21,7 @@ using ResolveReference = std::function<StgClosure*(uint64_t reference)>;
 // Allocates the BCOs of a verified set and returns the top-level ones, in the set's order. A BCO of
 // arity 0 becomes an updatable thunk that evaluates it, so that its value is computed once. The
 // addresses are true as long as the lock is held; whoever wants to keep them makes references.
-std::vector<StgClosure*> allocateBcos(const RtsLock& lock, const BcoSet& set,
-                                      const ResolveReference& resolve);
+std::vector<StgClosure*> allocateBcos(const RtsLock& lock, const BcoSet& set, const ResolveReference& resolve);
 
 // Allocates a byte array of this size, all zeros.
 StgArrBytes* allocateBytes(const RtsLock& lock, size_t size);

@@ -19,16 +19,14 @@ void reserveArena() {
 
 Status placeInArena(uint64_t address, ghc::Bytes bytes) {
   uint64_t offset = address - schema::ARENA_ADDRESS;
-  if (address < schema::ARENA_ADDRESS || offset > schema::ARENA_SIZE ||
-      bytes.size() > schema::ARENA_SIZE - offset) {
+  if (address < schema::ARENA_ADDRESS || offset > schema::ARENA_SIZE || bytes.size() > schema::ARENA_SIZE - offset) {
     return Error{std::to_string(bytes.size()) + " bytes at address " + std::to_string(address) +
                  " do not lie in the arena"};
   }
   if (bytes.empty()) return Done{};
   uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   uint64_t begin = address / page * page;
-  if (mprotect(reinterpret_cast<void*>(begin), address + bytes.size() - begin,
-               PROT_READ | PROT_WRITE) != 0) {
+  if (mprotect(reinterpret_cast<void*>(begin), address + bytes.size() - begin, PROT_READ | PROT_WRITE) != 0) {
     return systemError("the arena");
   }
   std::memcpy(reinterpret_cast<void*>(address), bytes.data(), bytes.size());

@@ -44,9 +44,8 @@ struct EntryCode {
 
 void* entryOf(int64_t pointerTag) {
   constexpr void (*entries[])() = {
-      stg_interp_constr1_entry, stg_interp_constr2_entry, stg_interp_constr3_entry,
-      stg_interp_constr4_entry, stg_interp_constr5_entry, stg_interp_constr6_entry,
-      stg_interp_constr7_entry,
+      stg_interp_constr1_entry, stg_interp_constr2_entry, stg_interp_constr3_entry, stg_interp_constr4_entry,
+      stg_interp_constr5_entry, stg_interp_constr6_entry, stg_interp_constr7_entry,
   };
   return reinterpret_cast<void*>(entries[pointerTag - 1]);
 }

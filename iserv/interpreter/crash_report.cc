@@ -58,21 +58,19 @@ void printHaskellStack(uintptr_t stackRegister) {
 
 void report(int signal, siginfo_t* information, void* context) {
   for (int each : kSignals) ::signal(each, SIG_DFL);
-  print("splicehost: interpreted code crashed: %s (signal %d), address %p\n", strsignal(signal),
-        signal, information->si_addr);
+  print("splicehost: interpreted code crashed: %s (signal %d), address %p\n", strsignal(signal), signal,
+        information->si_addr);
   print("C stack (innermost first):\n");
   void* frames[kMaxFrames];
   int count = backtrace(frames, kMaxFrames);
   char name[kMaxName];
   for (int i = kOwnFrames; i < count; ++i) {
-    bool known = linker::haskellName(frames[i], name, sizeof name) ||
-                 linker::symbolName(frames[i], name, sizeof name);
+    bool known = linker::haskellName(frames[i], name, sizeof name) || linker::symbolName(frames[i], name, sizeof name);
     print("  %2d  %p  %s\n", i - kOwnFrames, frames[i], known ? name : "?");
   }
 #if defined(__x86_64__)
   // GHC's registers (includes/stg/MachRegs.h): Sp is rbp.
-  printHaskellStack(
-      static_cast<uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RBP]));
+  printHaskellStack(static_cast<uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RBP]));
 #elif defined(__aarch64__)
   // Sp is x20.
   printHaskellStack(static_cast<uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.regs[20]));
@@ -89,8 +87,7 @@ void installCrashReport() {
   // A stack overflow leaves no room on the stack. Only the main thread gets an alternate one; others
   // report on what they have.
   static stack_t alternate = {};
-  void* memory = mmap(nullptr, kAlternateStack, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, kAlternateStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory != MAP_FAILED) {
     alternate.ss_sp = memory;
     alternate.ss_size = kAlternateStack;

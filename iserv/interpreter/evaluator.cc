@@ -47,9 +47,7 @@ const uint8_t* splicehost_th_answer(size_t* size) {
   return reinterpret_cast<const uint8_t*>(piece.data());
 }
 
-void splicehost_note_reference(uint64_t reference) {
-  evaluationsOfProcess->noteReference(reference);
-}
+void splicehost_note_reference(uint64_t reference) { evaluationsOfProcess->noteReference(reference); }
 
 int32_t splicehost_warms_up(void) { return forkedProcess->warmsUp() ? 1 : 0; }
 

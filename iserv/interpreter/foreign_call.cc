@@ -58,9 +58,8 @@ Result<uint64_t> ForeignCalls::prepare(schema::ForeignCall::Reader call) {
   }
   if (result == nullptr) return Error{"foreign call: unknown result type"};
   // No platform that this runs on has another convention than the default one.
-  ffi_status status = ffi_prep_cif(&interface->cif, FFI_DEFAULT_ABI,
-                                   static_cast<unsigned>(interface->arguments.size()), result,
-                                   interface->arguments.data());
+  ffi_status status = ffi_prep_cif(&interface->cif, FFI_DEFAULT_ABI, static_cast<unsigned>(interface->arguments.size()),
+                                   result, interface->arguments.data());
   if (status != FFI_OK) {
     return Error{"foreign call: libffi refuses the type (status " + std::to_string(status) + ")"};
   }

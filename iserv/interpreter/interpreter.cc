@@ -9,9 +9,9 @@
 #include <cstring>
 
 #include "bytecode/format.h"
+#include "iserv/base/descriptors.h"
 #include "iserv/interpreter/arena.h"
 #include "iserv/interpreter/crash_report.h"
-#include "iserv/base/descriptors.h"
 #include "iserv/interpreter/session.h"
 #include "iserv/interpreter/zygote.h"
 #include "protocol/message_layout.h"
@@ -28,8 +28,7 @@ int usage(const char* program) {
                "usage: %s --fd N [+RTS OPTIONS]\n"
                "The interpreter of GHC %.*s, %s way. It is started by a front end (see iserv --help), or\n"
                "with --zygote N by the broker.\n",
-               program, static_cast<int>(kGhcVersion.size()), kGhcVersion.data(),
-               kj::str(kWay).cStr());
+               program, static_cast<int>(kGhcVersion.size()), kGhcVersion.data(), kj::str(kWay).cStr());
   return 2;
 }
 
@@ -111,8 +110,8 @@ int runInterpreter(int argc, char* argv[], std::span<const ExportedSymbol> symbo
   // Once, and not in each session that is forked from this process.
   requestLayout();
 
-  const InterpreterBuild build{ghc::findVersion(kGhcVersion), bytecode::findFormat(kGhcVersion),
-                               kWay, kBuildIdentity, kBootLibraries};
+  const InterpreterBuild build{ghc::findVersion(kGhcVersion), bytecode::findFormat(kGhcVersion), kWay, kBuildIdentity,
+                               kBootLibraries};
   if (broker >= 0) {
     Zygote zygote(build, kj::mv(socket), &endProcess);
     Session& session = zygote.takeOrders();

@@ -27,7 +27,8 @@ constexpr const char* kPreload = "/etc/ld.so.preload";
 // Where the C library looks for locales, if LOCPATH does not say otherwise (glibc, locale/loadarchive.c).
 constexpr const char* kLocales = "/usr/lib/locale";
 // The loader's own, in Debian and in others. Those that it really has are told by dlinfo(), if they exist.
-constexpr const char* kSystemFolders = "/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:/lib64:/usr/lib64:/lib:/usr/lib";
+constexpr const char* kSystemFolders =
+    "/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:/lib64:/usr/lib64:/lib:/usr/lib";
 // What $LIB may stand for.
 constexpr const char* kLib[] = {"lib/x86_64-linux-gnu", "lib64", "lib"};
 // Subfolders for kinds of processors: glibc-hwcaps has some, and up to glibc 2.36 the others may be nested.
@@ -235,9 +236,7 @@ bool LoaderSearch::searchesNearby() const {
   });
 }
 
-void LoaderSearch::addFile(const std::string& path) {
-  files_[path] = {linker::stampOfAny(path), resolvedPath(path)};
-}
+void LoaderSearch::addFile(const std::string& path) { files_[path] = {linker::stampOfAny(path), resolvedPath(path)}; }
 
 void LoaderSearch::searchIn(const std::string& folder) {
   if (!folders_.emplace(folder, linker::stampOfAny(folder)).second) return;
@@ -273,8 +272,7 @@ void LoaderSearch::searchAsTheProgramDoes() {
   if (program != nullptr && dlinfo(program, RTLD_DI_SERINFOSIZE, &size) == 0) {
     std::vector<char> memory(size.dls_size);
     auto* information = reinterpret_cast<Dl_serinfo*>(memory.data());
-    if (dlinfo(program, RTLD_DI_SERINFOSIZE, information) == 0 &&
-        dlinfo(program, RTLD_DI_SERINFO, information) == 0) {
+    if (dlinfo(program, RTLD_DI_SERINFOSIZE, information) == 0 && dlinfo(program, RTLD_DI_SERINFO, information) == 0) {
       for (unsigned i = 0; i < information->dls_cnt; ++i) searchIn(information->dls_serpath[i].dls_name);
     }
   }
@@ -399,7 +397,8 @@ void LoaderSearch::describeStart(schema::Conditions::Builder conditions) {
 }
 
 void LoaderSearch::write(schema::Conditions::Builder conditions) const {
-  auto describe = [this](schema::Conditions::File::Builder file, const std::string& path, const linker::FileStamp& stamp) {
+  auto describe = [this](schema::Conditions::File::Builder file, const std::string& path,
+                         const linker::FileStamp& stamp) {
     file.setPath(toData(path));
     writeStamp(stamp, file.initStamp());
     file.setUnsettled(!linker::hasSettled(stamp, begin_));

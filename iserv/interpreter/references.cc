@@ -9,8 +9,7 @@ uint64_t References::add(const RtsLock&, StgClosure* closure) {
 }
 
 StgClosure* References::closure(const RtsLock&, uint64_t reference) const {
-  return reinterpret_cast<StgClosure*>(
-      deRefStablePtr(reinterpret_cast<StgStablePtr>(reference)));
+  return reinterpret_cast<StgClosure*>(deRefStablePtr(reinterpret_cast<StgStablePtr>(reference)));
 }
 
 void References::free(uint64_t reference) {

@@ -24,8 +24,8 @@ inline constexpr BreakFlag kBreakOn = 1;
 // Note [Section memory]. The RTS linker gives each object allocators of pages below 2 GB. That of GHC 9.0 maps 32
 // pages for each, twice for an object, and writes to all of them (rts/linker/M32Alloc.c, m32_allocator_new): a
 // quarter of a megabyte for each member of an archive, so that the 1 GB of addresses is used up by some four thousand
-// modules, and the process is ended. GHC 9.2 takes pages when they are needed (9.2.1). iserv/interpreter/section_memory.cc does that
-// for GHC 9.0.
+// modules, and the process is ended. GHC 9.2 takes pages when they are needed (9.2.1).
+// iserv/interpreter/section_memory.cc does that for GHC 9.0.
 #if __GLASGOW_HASKELL__ < 902
 #define SPLICEHOST_OWN_SECTION_MEMORY
 #endif

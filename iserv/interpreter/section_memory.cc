@@ -1,7 +1,7 @@
 // Memory for the sections of small objects and of all members of archives, in place of the RTS's own allocator
-// where that wastes it; see Note [Section memory] in iserv/interpreter/rts_version.h. The functions' names and what they
-// promise are those of rts/linker/M32Alloc.h (GHC 9.0.2): they come first in the link, so that the RTS's are
-// left out. The RTS holds its linker's lock whenever it calls one.
+// where that wastes it; see Note [Section memory] in iserv/interpreter/rts_version.h. The functions' names and what
+// they promise are those of rts/linker/M32Alloc.h (GHC 9.0.2): they come first in the link, so that the RTS's are left
+// out. The RTS holds its linker's lock whenever it calls one.
 #include "iserv/interpreter/rts_version.h"
 
 #ifdef SPLICEHOST_OWN_SECTION_MEMORY
@@ -20,7 +20,6 @@ void mmapForLinkerMarkExecutable(void* start, size_t bytes) __attribute__((weak)
 
 // The memory of one object, either for code and constants or for data.
 struct m32_allocator_t;
-
 }
 
 namespace {
@@ -100,7 +99,6 @@ __attribute__((visibility("hidden"))) void* m32_alloc(m32_allocator_t* allocator
   }
   return pages.start;
 }
-
 }
 
 #endif

@@ -10,10 +10,10 @@
 #include <cstring>
 #include <vector>
 
-#include "iserv/interpreter/allocate.h"
-#include "iserv/interpreter/constructor_info.h"
 #include "bytecode/verify.h"
+#include "iserv/interpreter/allocate.h"
 #include "iserv/interpreter/arena.h"
+#include "iserv/interpreter/constructor_info.h"
 #include "iserv/interpreter/process_end.h"
 #include "protocol/ghc_messages.h"
 #include "protocol/message_layout.h"
@@ -26,9 +26,7 @@ namespace {
 
 std::string fileOf(capnp::Text::Reader text) { return ghc::fileName(toString(text)); }
 
-ghc::Bytes bytesOf(capnp::Data::Reader data) {
-  return {reinterpret_cast<const std::byte*>(data.begin()), data.size()};
-}
+ghc::Bytes bytesOf(capnp::Data::Reader data) { return {reinterpret_cast<const std::byte*>(data.begin()), data.size()}; }
 
 void setMaybe(schema::MaybePointer::Builder maybe, const void* address) {
   if (address == nullptr) {
@@ -82,8 +80,7 @@ std::string mismatch(const InterpreterBuild& build, schema::ClientHello::Reader 
   if (client.getWay() != build.way) {
     return differ("way", kj::str(client.getWay()).cStr(), kj::str(build.way).cStr());
   }
-  if (client.getBuildIdentity().size() > 0 &&
-      toString(client.getBuildIdentity()) != build.identity) {
+  if (client.getBuildIdentity().size() > 0 && toString(client.getBuildIdentity()) != build.identity) {
     return differ("build", toString(client.getBuildIdentity()), std::string(build.identity));
   }
   return "";
@@ -118,8 +115,7 @@ Status Session::greet(Status status) {
   auto message = receive();
   if (!message) return message.error();
   if (!message->isHello()) return Error{"the client's first message is not a hello"};
-  std::string reason =
-      status ? mismatch(build_, message->getHello()) : std::string(status.error().message);
+  std::string reason = status ? mismatch(build_, message->getHello()) : std::string(status.error().message);
   setSignals(message->getHello());
 
   capnp::MallocMessageBuilder builder;
@@ -249,16 +245,14 @@ Status Session::carryOut(schema::Request::Reader request, schema::Reply::Builder
       return Done{};
     }
     case schema::Request::REMOVE_LIBRARY_SEARCH_PATH:
-      reply.setBool(
-          removeLibrarySearchPath(reinterpret_cast<HsPtr>(request.getRemoveLibrarySearchPath())));
+      reply.setBool(removeLibrarySearchPath(reinterpret_cast<HsPtr>(request.getRemoveLibrarySearchPath())));
       return Done{};
     case schema::Request::RESOLVE_OBJS:
       reply.setBool(linker_.resolve());
       return Done{};
     case schema::Request::FIND_SYSTEM_LIBRARY: {
       std::string name = fileOf(request.getFindSystemLibrary());
-      std::unique_ptr<pathchar, decltype(&std::free)> path(findSystemLibrary(name.data()),
-                                                           &std::free);
+      std::unique_ptr<pathchar, decltype(&std::free)> path(findSystemLibrary(name.data()), &std::free);
       auto maybe = reply.initMaybeText();
       if (path) maybe.setText(path.get());
       return Done{};
@@ -320,8 +314,7 @@ Status Session::carryOut(schema::Request::Reader request, schema::Reply::Builder
     case schema::Request::BREAKPOINT_STATUS:
       return breakpointStatus(request.getBreakpointStatus(), reply);
     case schema::Request::PLACE_DATA:
-      return done(placeInArena(request.getPlaceData().getAddress(),
-                               bytesOf(request.getPlaceData().getData())),
+      return done(placeInArena(request.getPlaceData().getAddress(), bytesOf(request.getPlaceData().getData())),
                   setDone);
     default:
       return Error{"request " + std::to_string(request.which()) + " is not known"};
@@ -341,8 +334,7 @@ Status Session::lookupClosure(const std::string& name, schema::MaybePointer::Bui
 
 Status Session::checkReference(uint64_t reference) const {
   if (references_.contains(reference)) return Done{};
-  return Error{"remote reference " + std::to_string(reference) +
-               " is not one that this session has given out"};
+  return Error{"remote reference " + std::to_string(reference) + " is not one that this session has given out"};
 }
 
 Status Session::freeReferences(capnp::List<uint64_t>::Reader references) {
@@ -373,8 +365,8 @@ Status Session::createBcos(capnp::List<capnp::Data>::Reader chunks, schema::Repl
   }
 
   RtsLock lock;
-  auto closures = bytecode::allocateBcos(
-      lock, *set, [&](uint64_t reference) { return references_.closure(lock, reference); });
+  auto closures =
+      bytecode::allocateBcos(lock, *set, [&](uint64_t reference) { return references_.closure(lock, reference); });
   auto pointers = reply.initPointers(static_cast<uint32_t>(closures.size()));
   for (uint32_t i = 0; i < closures.size(); ++i) pointers.set(i, references_.add(lock, closures[i]));
   return Done{};
@@ -385,8 +377,8 @@ Status Session::addStaticPointer(schema::SptEntry::Reader entry) {
   RtsLock lock;
   // The table owns both, and keeps them until the process ends.
   auto* key = new StgWord64[2]{entry.getFingerprintHigh(), entry.getFingerprintLow()};
-  auto* value = new StgStablePtr(
-      getStablePtr(reinterpret_cast<StgPtr>(references_.closure(lock, entry.getReference()))));
+  auto* value =
+      new StgStablePtr(getStablePtr(reinterpret_cast<StgPtr>(references_.closure(lock, entry.getReference()))));
   hs_spt_insert_stableptr(key, value);
   return Done{};
 }
@@ -400,8 +392,7 @@ void Session::makeCostCentres(schema::CostCentres::Reader request, schema::Reply
   auto centres = request.getCentres();
   auto pointers = reply.initPointers(centres.size());
   for (uint32_t i = 0; i < centres.size(); ++i) {
-    CostCentre* centre =
-        mkCostCentre(copy(centres[i].getName()), module, copy(centres[i].getSourceSpan()));
+    CostCentre* centre = mkCostCentre(copy(centres[i].getName()), module, copy(centres[i].getSourceSpan()));
     pointers.set(i, reinterpret_cast<uint64_t>(centre));
   }
 }
@@ -423,9 +414,7 @@ Status Session::describeCostCentreStack(uint64_t stack, schema::Reply::Builder r
 
 #else
 
-void Session::makeCostCentres(schema::CostCentres::Reader, schema::Reply::Builder reply) {
-  reply.initPointers(0);
-}
+void Session::makeCostCentres(schema::CostCentres::Reader, schema::Reply::Builder reply) { reply.initPointers(0); }
 
 Status Session::describeCostCentreStack(uint64_t, schema::Reply::Builder reply) {
   reply.initTexts(0);
@@ -460,8 +449,7 @@ Result<rts::BreakFlag*> Session::breakFlag(const RtsLock& lock, uint64_t array, 
   return reinterpret_cast<rts::BreakFlag*>(flags->payload) + index;
 }
 
-Status Session::setBreakpoint(uint64_t array, int64_t index, rts::BreakFlag value,
-                              schema::Reply::Builder reply) {
+Status Session::setBreakpoint(uint64_t array, int64_t index, rts::BreakFlag value, schema::Reply::Builder reply) {
   RtsLock lock;
   auto flag = breakFlag(lock, array, index);
   if (!flag) return flag.error();

@@ -8,12 +8,12 @@
 #include <unordered_set>
 
 #include "bytecode/format.h"
-#include "iserv/interpreter/foreign_call.h"
 #include "iserv/interpreter/evaluator.h"
+#include "iserv/interpreter/foreign_call.h"
 #include "iserv/interpreter/hangup_watch.h"
 #include "iserv/interpreter/references.h"
-#include "iserv/interpreter/rts_version.h"
 #include "iserv/interpreter/rts_linker.h"
+#include "iserv/interpreter/rts_version.h"
 #include "protocol/connection.h"
 #include "protocol/ghc_versions.h"
 

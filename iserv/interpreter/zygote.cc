@@ -20,14 +20,14 @@
 #include <utility>
 
 #include "iserv/base/file_stamp.h"
-#include "iserv/interpreter/loader_search.h"
 #include "iserv/base/process_state.h"
 #include "iserv/base/surroundings.h"
+#include "iserv/interpreter/loader_search.h"
 #include "linker/content_identity.h"
 #include "linker/mapped_file.h"
 #include "linker/path_guard.h"
-#include "protocol/text.h"
 #include "protocol/system.h"
+#include "protocol/text.h"
 
 namespace splicehost {
 
@@ -198,8 +198,7 @@ void Zygote::reportEnded() {
   });
 }
 
-std::optional<linker::OpenFile> Zygote::load(schema::LoadOperation::Reader operation,
-                                             schema::Loaded::Builder loaded) {
+std::optional<linker::OpenFile> Zygote::load(schema::LoadOperation::Reader operation, schema::Loaded::Builder loaded) {
   std::string file = toString(operation.getFile());
   WatchedFile watched(file);
   bool hasFile = file.find('/') != std::string::npos;

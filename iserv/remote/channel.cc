@@ -161,7 +161,8 @@ bool Channel::skipGreeting() {
   if (ended_) {
     showGreeting(unread.size());
   } else if (certain > 0) {
-    auto lines = std::find(unread.rbegin() + static_cast<ptrdiff_t>(unread.size() - certain), unread.rend(), std::byte('\n'));
+    auto lines =
+        std::find(unread.rbegin() + static_cast<ptrdiff_t>(unread.size() - certain), unread.rend(), std::byte('\n'));
     showGreeting(certain > kMaxLine ? certain : static_cast<size_t>(unread.rend() - lines));
   }
   return false;
@@ -192,8 +193,8 @@ Result<bool> Channel::nextMessage(capnp::StructSchema root) {
   uint32_t second = readNumber(unread.data() + 4);
   size_t size = second & ~kContentBit;
   size_t which = (second & kContentBit) != 0 ? 1 : 0;
-  if (size > std::min(kMaxBytes, limit_) || packed > ZSTD_compressBound(size) + 1024 || size % sizeof(capnp::word) != 0 ||
-      size == 0) {
+  if (size > std::min(kMaxBytes, limit_) || packed > ZSTD_compressBound(size) + 1024 ||
+      size % sizeof(capnp::word) != 0 || size == 0) {
     return Error{"a frame of " + std::to_string(packed) + " bytes for " + std::to_string(size) +
                  " is no frame of this protocol"};
   }

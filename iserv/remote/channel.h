@@ -32,7 +32,8 @@ using Milliseconds = std::chrono::milliseconds;
 
 class Channel {
  public:
-  // How long a send may make no progress. `attention`, if there is one, must outlive this: a send fails if it is cancelled.
+  // How long a send may make no progress. `attention`, if there is one, must outlive this: a send fails if it is
+  // cancelled.
   Channel(std::unique_ptr<Stream> stream, Milliseconds patience, Attention* attention = nullptr);
   ~Channel();
   Channel(const Channel&) = delete;
@@ -47,8 +48,8 @@ class Channel {
   // Bytes that are queued.
   size_t unsent() const { return outgoing_.size(); }
 
-  // Says that nothing more will be sent, and waits, so long at the most, until the other side says so, too: what was sent
-  // could be lost to it if this side hung up on something that it has not read.
+  // Says that nothing more will be sent, and waits, so long at the most, until the other side says so, too: what was
+  // sent could be lost to it if this side hung up on something that it has not read.
   void end(Milliseconds patience);
 
   // Takes in what has arrived, without waiting.

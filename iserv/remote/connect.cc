@@ -120,8 +120,9 @@ Result<Connected> connectUnix(const Destination& destination, milliseconds patie
 Result<Connected> connectTcp(const Destination& destination, milliseconds patience, Attention* attention) {
   bool loopback = isLoopback(destination.host);
   if (!loopback && destination.certificate.empty()) {
-    return Error{"TCP to another machine needs TLS: name the certificate to check the target's against (certificate, "
-                 "ISERV_CERTIFICATE)"};
+    return Error{
+        "TCP to another machine needs TLS: name the certificate to check the target's against (certificate, "
+        "ISERV_CERTIFICATE)"};
   }
   if (destination.token.empty()) {
     return Error{"TCP needs the token that the target was given (token-file, ISERV_TOKEN_FILE)"};

@@ -1,4 +1,5 @@
-// A target's store of content: libraries, objects and files of other machines, by SHA-256, each once, whoever brought it.
+// A target's store of content: libraries, objects and files of other machines, by SHA-256, each once, whoever brought
+// it.
 //
 //   <folder>/content/<digest>/<name>   whole content; the folder's time says when it was last used
 //   <folder>/partial/<digest>          content that has arrived in part; locked by whoever receives it

@@ -94,8 +94,8 @@ DigestMemory::DigestMemory(std::string file) : file_(std::move(file)) {
   for (const Record& record : records) {
     if (record.mark != kMark) beginAnew_ = true;
     if (record.mark != kMark || record.boot != boot || record.checksum != checksum(record)) continue;
-    known_.push_back({{record.device, record.inode, record.size, record.modified, record.changed, record.mount},
-                      {record.digest}});
+    known_.push_back(
+        {{record.device, record.inode, record.size, record.modified, record.changed, record.mount}, {record.digest}});
   }
   saved_ = known_.size();
 }

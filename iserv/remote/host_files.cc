@@ -13,8 +13,8 @@
 
 #include "linker/archive.h"
 #include "linker/mapped_file.h"
-#include "protocol/text.h"
 #include "protocol/system.h"
+#include "protocol/text.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
@@ -325,7 +325,8 @@ Result<HostFiles::Piece> HostFiles::read(const linker::ContentDigest& digest, ui
   if (offset > stamp->size) return Error{"the target wants what is behind the end of " + origin.path};
   piece.bytes.resize(std::min<uint64_t>(stamp->size - offset, schema::CONTENT_PART_SIZE));
   for (size_t done = 0; done < piece.bytes.size();) {
-    ssize_t got = pread(fd.get(), piece.bytes.data() + done, piece.bytes.size() - done, static_cast<off_t>(offset + done));
+    ssize_t got =
+        pread(fd.get(), piece.bytes.data() + done, piece.bytes.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return systemError(origin.path);
     if (got == 0) return Error{origin.path + " became shorter while it was sent"};

@@ -132,9 +132,11 @@ std::string explainMissingFile(const std::string& text, const ProjectSelection& 
   }
   if (static_cast<uint64_t>(status.st_size) > selection.maxFileBytes) {
     return absolute + " is here, but too large to be on the target: the limit is " +
-           std::to_string(selection.maxFileBytes) + " bytes. To raise it: --max-file BYTES (with -opti), or ISERV_MAX_FILE";
+           std::to_string(selection.maxFileBytes) +
+           " bytes. To raise it: --max-file BYTES (with -opti), or ISERV_MAX_FILE";
   }
-  return absolute + " is here, but not on the target: it is excluded, or newer than this compile. What is excluded: "
+  return absolute +
+         " is here, but not on the target: it is excluded, or newer than this compile. What is excluded: "
          "--exclude PATTERNS (with -opti), or ISERV_EXCLUDE";
 }
 

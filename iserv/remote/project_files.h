@@ -15,9 +15,9 @@ struct ProjectSelection {
   // Shell patterns. One without a slash excludes every file and folder of such a name, one with a slash those at
   // such a path below the root.
   std::vector<std::string> excluded;
-  uint64_t maxFileBytes = uint64_t{16} << 20;   // larger ones are left out
-  uint64_t maxTotalBytes = uint64_t{256} << 20; // more is an error
-  uint32_t maxFiles = 20000;                    // likewise
+  uint64_t maxFileBytes = uint64_t{16} << 20;    // larger ones are left out
+  uint64_t maxTotalBytes = uint64_t{256} << 20;  // more is an error
+  uint32_t maxFiles = 20000;                     // likewise
 };
 
 // Describes the files: the result is a schema::Folder. Files that cannot be read are left out, as are those that are

@@ -14,8 +14,8 @@
 #include "protocol/connection.h"
 #include "protocol/describe.h"
 #include "protocol/ghc_messages.h"
-#include "protocol/text.h"
 #include "protocol/system.h"
+#include "protocol/text.h"
 
 namespace splicehost::remote {
 
@@ -25,8 +25,8 @@ using Clock = std::chrono::steady_clock;
 
 // A target says something at least this often, and so does a front end.
 constexpr Milliseconds kAliveInterval{5000};
-// When a target that says nothing is taken to be gone, or the connection when it takes nothing. A user who gives a target
-// more time to answer first has a slow one: it may be silent for as long.
+// When a target that says nothing is taken to be gone, or the connection when it takes nothing. A user who gives a
+// target more time to answer first has a slow one: it may be silent for as long.
 constexpr Milliseconds kSilencePatience{20'000};
 constexpr Milliseconds kUsualConnectPatience{30'000};
 Milliseconds patienceWith(Milliseconds connectPatience) {
@@ -54,14 +54,14 @@ RemoteInterpreter::RemoteInterpreter(RemoteOptions options, Attention& attention
     : options_(std::move(options)),
       attention_(attention),
       connected_(std::move(connected)),
-      channel_(std::make_unique<Channel>(std::move(connected_.stream), patienceWith(options_.connectPatience), &attention)),
+      channel_(
+          std::make_unique<Channel>(std::move(connected_.stream), patienceWith(options_.connectPatience), &attention)),
       digests_(options_.digestFile),
       files_(digests_, &attention),
       started_(Clock::now()) {
   if (!connected_.command) return;
-  channel_->expectGreeting([](std::string_view text) {
-    (void)writeAll(STDERR_FILENO, std::as_bytes(std::span(text))).ok();
-  });
+  channel_->expectGreeting(
+      [](std::string_view text) { (void)writeAll(STDERR_FILENO, std::as_bytes(std::span(text))).ok(); });
 }
 
 // Hanging up ends the interpreter, and a command.
@@ -148,8 +148,7 @@ Status RemoteInterpreter::sendRequest(schema::ToInterpreter::Reader message, boo
   }
 }
 
-Status RemoteInterpreter::sendLoadDll(schema::ToInterpreter::Reader message, const std::string& file,
-                                      bool awaited) {
+Status RemoteInterpreter::sendLoadDll(schema::ToInterpreter::Reader message, const std::string& file, bool awaited) {
   auto parts = files_.sharedObject(file);
   if (!parts) return parts.error();
   for (size_t i = 0; i + 1 < parts->size(); ++i) {
@@ -277,8 +276,7 @@ Status RemoteInterpreter::handle(schema::FromTarget::Reader message) {
           return Done{};
         }
         if (options_.files && reply.isQResult() && reply.getQResult().isException()) {
-          std::string hint = explainMissingFile(reply.getQResult().getException().cStr(), *options_.files,
-                                                folder_);
+          std::string hint = explainMissingFile(reply.getQResult().getException().cStr(), *options_.files, folder_);
           if (!hint.empty()) std::fprintf(stderr, "iserv: %s\n", hint.c_str());
         }
       }

@@ -22,7 +22,7 @@ namespace splicehost::remote {
 struct RemoteOptions {
   Destination destination;
   Milliseconds connectPatience{30'000};
-  std::string digestFile;  // where digests are remembered; empty: nowhere
+  std::string digestFile;    // where digests are remembered; empty: nowhere
   std::string architecture;  // what the compiler's code is for
   std::optional<ProjectSelection> files;
   std::vector<std::string> variables;  // of the environment, for interpreted code
@@ -79,7 +79,7 @@ class RemoteInterpreter : public RemoteLink {
     linker::ContentDigest digest;
     uint64_t offset = 0;
   };
-  std::deque<Wanted> wanted_;  // by the target
+  std::deque<Wanted> wanted_;                               // by the target
   std::optional<schema::FromInterpreter::Reader> message_;  // for receive()
   std::chrono::steady_clock::time_point started_;
   bool interrupt_ = false;  // is to be sent

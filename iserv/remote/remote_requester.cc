@@ -97,9 +97,9 @@ Status RemoteRequester::handle(schema::ToTarget::Reader message) {
         return Done{};
       }
       if (!to.isRequest()) return Error{"the front end sent something that is not a request"};
-      Incoming incoming{std::make_unique<capnp::MallocMessageBuilder>(
-                            static_cast<uint>(message.totalSize().wordCount + 16)),
-                        arrived_++};
+      Incoming incoming{
+          std::make_unique<capnp::MallocMessageBuilder>(static_cast<uint>(message.totalSize().wordCount + 16)),
+          arrived_++};
       incoming.message->setRoot(message);
       if (message.getAwaited()) awaited_.insert(incoming.number);
       incoming_.push_back(std::move(incoming));
@@ -165,8 +165,8 @@ Status RemoteRequester::take(schema::ContentPart::Reader part) {
   auto want = wants_.find(*digest);
   if (want == wants_.end() || !want->second.arrival) return Error{"content arrives that was not asked for"};
   auto data = part.getData();
-  Status appended = store_.append(*want->second.arrival,
-                                  {reinterpret_cast<const std::byte*>(data.begin()), data.size()});
+  Status appended =
+      store_.append(*want->second.arrival, {reinterpret_cast<const std::byte*>(data.begin()), data.size()});
   if (!appended || !part.getLast()) return appended;
   Status finished = store_.finish(std::move(*want->second.arrival), want->second.name);
   want->second.arrival.reset();
@@ -390,7 +390,9 @@ std::string RemoteRequester::translated(std::string text) const {
   return text;
 }
 
-void RemoteRequester::warn(const std::string& message) { printed(STDERR_FILENO, "iserv, on the target: " + message + "\n"); }
+void RemoteRequester::warn(const std::string& message) {
+  printed(STDERR_FILENO, "iserv, on the target: " + message + "\n");
+}
 
 int RemoteRequester::endedBySignal(int signal) {
   signal_ = signal;

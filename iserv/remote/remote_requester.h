@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "iserv/front_end/requester.h"
 #include "iserv/remote/channel.h"
 #include "iserv/remote/content_store.h"
-#include "iserv/front_end/requester.h"
 #include "protocol/remote.capnp.h"
 
 namespace splicehost::remote {
@@ -63,7 +63,7 @@ class RemoteRequester : public Requester {
     uint64_t size = 0;
     std::string name;
     std::optional<ContentStore::Arrival> arrival;  // none: somebody else receives it
-    bool again = false;  // it has arrived once, and was not what it should be
+    bool again = false;                            // it has arrived once, and was not what it should be
   };
 
   Status handle(schema::ToTarget::Reader message);
@@ -85,17 +85,17 @@ class RemoteRequester : public Requester {
   kj::AutoCloseFd output_, errors_;
   kj::AutoCloseFd events_;
   std::deque<Incoming> incoming_;
-  uint64_t arrived_ = 0;                // requests
-  std::vector<uint64_t> numbers_;       // of requests that the front end was given, by its serial
-  uint64_t nextReply_ = 0;              // the number of the request whose reply is due
+  uint64_t arrived_ = 0;           // requests
+  std::vector<uint64_t> numbers_;  // of requests that the front end was given, by its serial
+  uint64_t nextReply_ = 0;         // the number of the request whose reply is due
   std::map<uint64_t, std::unique_ptr<capnp::MallocMessageBuilder>> early_;  // replies that are not due
   std::set<uint64_t> awaited_;
-  size_t unsent_ = 0;                   // replies
+  size_t unsent_ = 0;  // replies
   std::map<linker::ContentDigest, Want> wants_;
   std::vector<std::pair<linker::ContentDigest, uint64_t>> toAskFor_;
-  std::map<std::string, std::string> names_;       // a path here to its name there
+  std::map<std::string, std::string> names_;            // a path here to its name there
   std::map<linker::ContentDigest, std::string> paths_;  // of what was loaded
-  std::map<uint64_t, uint64_t> handles_;           // of shared objects: theirs to ours
+  std::map<uint64_t, uint64_t> handles_;                // of shared objects: theirs to ours
   std::vector<std::byte> answer_;
   std::string reason_;
   int signal_ = 0;

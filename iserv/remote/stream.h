@@ -15,9 +15,9 @@ namespace splicehost::remote {
 // What came of reading or writing without waiting.
 struct Transferred {
   size_t bytes = 0;
-  bool ended = false;        // reading: the other side has hung up
-  bool wantsToRead = false;  // nothing was transferred, until something can be read
-  bool wantsToWrite = false; // likewise, written
+  bool ended = false;         // reading: the other side has hung up
+  bool wantsToRead = false;   // nothing was transferred, until something can be read
+  bool wantsToWrite = false;  // likewise, written
 };
 
 class Stream {

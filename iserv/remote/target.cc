@@ -15,14 +15,14 @@
 
 #include "iserv/base/configuration.h"
 #include "iserv/base/file_view.h"
-#include "iserv/front_end/front_end.h"
 #include "iserv/base/manifest.h"
+#include "iserv/front_end/front_end.h"
 #include "iserv/remote/remote_requester.h"
 #include "linker/mapped_file.h"
 #include "protocol/contain.h"
 #include "protocol/message_check.h"
-#include "protocol/text.h"
 #include "protocol/system.h"
+#include "protocol/text.h"
 
 namespace splicehost::remote {
 
@@ -354,7 +354,7 @@ class Service {
   FrontEndOptions frontEnd_;
   std::unique_ptr<capnp::MallocMessageBuilder> own_;    // a CodeDescription
   std::unique_ptr<capnp::MallocMessageBuilder> files_;  // a ProjectFiles
-  std::string folder_;  // the front end's working directory
+  std::string folder_;                                  // the front end's working directory
 };
 
 }  // namespace

@@ -12,10 +12,10 @@
 namespace splicehost::remote {
 
 struct TargetOptions {
-  std::string root;       // the folder that has iserv/ and ghc-<version>/
-  std::string cache;      // the store of content
+  std::string root;   // the folder that has iserv/ and ghc-<version>/
+  std::string cache;  // the store of content
   uint64_t cacheBytes = uint64_t{4} << 30;
-  std::string token;      // that a front end must have; empty: none
+  std::string token;  // that a front end must have; empty: none
   // Called when the front end has shown that it has the token, and can be served.
   std::function<void()> whenAccepted = [] {};
 };

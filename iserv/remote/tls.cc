@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -179,8 +178,7 @@ Result<std::unique_ptr<Stream>> finish(kj::AutoCloseFd socket, Context context, 
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   if (SSL_set_fd(session.get(), fd) != 1) return tlsError("TLS");
   if (Status done = shakeHands(session.get(), fd, patience, attention); !done) return done.error();
-  return std::unique_ptr<Stream>(
-      std::make_unique<TlsStream>(kj::mv(socket), std::move(context), std::move(session)));
+  return std::unique_ptr<Stream>(std::make_unique<TlsStream>(kj::mv(socket), std::move(context), std::move(session)));
 }
 
 Result<Context> contextWith(const std::string& certificate, const std::string& key) {

@@ -21,9 +21,7 @@ int64_t nanosecondsNow() {
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-void append(std::vector<std::byte>& to, ghc::Bytes bytes) {
-  to.insert(to.end(), bytes.begin(), bytes.end());
-}
+void append(std::vector<std::byte>& to, ghc::Bytes bytes) { to.insert(to.end(), bytes.begin(), bytes.end()); }
 
 // Finds the last of the requests that `bytes` consists of: the one that is answered. GHC does not wait
 // for the others, whose answers have no content. False if the bytes are no requests.

@@ -51,9 +51,7 @@ namespace ghc = splicehost::ghc;
   std::exit(1);
 }
 
-[[noreturn]] void failErrno(const std::string& what) {
-  fail(what + ": " + std::strerror(errno));
-}
+[[noreturn]] void failErrno(const std::string& what) { fail(what + ": " + std::strerror(errno)); }
 
 // One direction of the relay: the descriptor that it reads, the one that it writes, and what is
 // between. It owns both, and closes them when nobody reads the far end any more, so that the writer
@@ -78,8 +76,7 @@ class Channel {
   // gone away (POLLERR) is reported in any case.
   std::array<pollfd, 2> interests() const {
     const bool reading = empty() && !ended_;
-    return {pollfd{reading ? from_ : -1, POLLIN, 0},
-            pollfd{to_, static_cast<short>(empty() ? 0 : POLLOUT), 0}};
+    return {pollfd{reading ? from_ : -1, POLLIN, 0}, pollfd{to_, static_cast<short>(empty() ? 0 : POLLOUT), 0}};
   }
 
   // Acts on what poll() said of interests(). Tells onBytes what came, before it is written: from then
@@ -149,8 +146,8 @@ struct Request {
   std::string interpreter;  // the program to start
   const char* resultsFile;
   const ghc::Version* version;  // of GHC, or null if it is not known
-  int writeFd;  // GHC reads from this
-  int readFd;   // GHC writes to this
+  int writeFd;                  // GHC reads from this
+  int readFd;                   // GHC writes to this
   char** arguments;
 };
 
@@ -236,8 +233,7 @@ Interpreter startInterpreter(const Request& request, const sigset_t& signals) {
   arguments.push_back(nullptr);
 
   pid_t pid;
-  errno = posix_spawn(&pid, request.interpreter.c_str(), &actions, &attributes, arguments.data(),
-                      environ);
+  errno = posix_spawn(&pid, request.interpreter.c_str(), &actions, &attributes, arguments.data(), environ);
   if (errno != 0) failErrno(request.interpreter);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);

@@ -21,9 +21,7 @@ Result<BcoSet> decode(const std::vector<Buffer>& buffers, const BcoFormat& forma
   return decodeBcos(chunks, format);
 }
 
-std::string errorOf(const Result<BcoSet>& result) {
-  return result.ok() ? "no error" : result.error().message;
-}
+std::string errorOf(const Result<BcoSet>& result) { return result.ok() ? "no error" : result.error().message; }
 
 // A BCO can be told from others by its arity.
 BcoSource withArity(int64_t arity) {
@@ -73,8 +71,7 @@ TEST_P(DecodeBcosOf, ReadsEveryField) {
 }
 
 TEST(DecodeBcos, NumbersBcosAcrossByteStrings) {
-  const std::vector<Buffer> buffers{encode({withArity(1), withArity(2)}), encode({}),
-                                    encode({withArity(3)})};
+  const std::vector<Buffer> buffers{encode({withArity(1), withArity(2)}), encode({}), encode({withArity(3)})};
   const Result<BcoSet> set = decode(buffers);
   ASSERT_TRUE(set.ok()) << errorOf(set);
   ASSERT_EQ(set->topLevel.size(), 3u);
@@ -150,8 +147,7 @@ TEST_P(DecodeBcosOf, RefusesInputThatEndsAnywhere) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Versions, DecodeBcosOf,
-                         ::testing::ValuesIn(formats().begin(), formats().end()),
+INSTANTIATE_TEST_SUITE_P(Versions, DecodeBcosOf, ::testing::ValuesIn(formats().begin(), formats().end()),
                          [](const auto& info) { return testing::testName(info.param.ghc); });
 
 // What a message of one version means to another, if anything, is not guessed at.
@@ -188,15 +184,13 @@ TEST(DecodeBcos, RefusesUnknownPointers) {
 TEST(DecodeBcos, RefusesPointerCountsThatDiffer) {
   Buffer buffer = encode({BcoSource()});
   buffer[buffer.size() - 9] = std::byte{1};  // the SizedSeq's size; its list is empty
-  EXPECT_EQ(errorOf(decode({buffer})),
-            "byte string 0, byte 89: BCO 0: a sequence of 1 pointers holds 0");
+  EXPECT_EQ(errorOf(decode({buffer})), "byte string 0, byte 89: BCO 0: a sequence of 1 pointers holds 0");
 }
 
 TEST(DecodeBcos, RefusesArraysThatDoNotStartAtZero) {
   Buffer buffer = encode({BcoSource()});
   buffer[8 + 1 + 8 + 7] = std::byte{1};  // the lower bound of the instructions
-  EXPECT_EQ(errorOf(decode({buffer})),
-            "byte string 0, byte 33: BCO 0: the array of instructions does not start at 0");
+  EXPECT_EQ(errorOf(decode({buffer})), "byte string 0, byte 33: BCO 0: the array of instructions does not start at 0");
 }
 
 TEST(DecodeBcos, RefusesPartsOfElements) {
@@ -254,9 +248,8 @@ TEST(DecodeBcos, CountsPointersOfAllLevelsAgainstTheInput) {
   }
   buffer.resize(buffer.size() + kClaimed * 9);  // enough for any one of the claims
   const size_t secondClaimEnds = 8 + 2 * (fields.size() + 16) + 1;
-  EXPECT_EQ(errorOf(decode({buffer})),
-            "byte string 0, byte " + std::to_string(secondClaimEnds) +
-                ": BCO 0: a list of 10000 elements does not fit in what follows");
+  EXPECT_EQ(errorOf(decode({buffer})), "byte string 0, byte " + std::to_string(secondClaimEnds) +
+                                           ": BCO 0: a list of 10000 elements does not fit in what follows");
 }
 
 TEST(FindFormat, KnowsTheVersionsThatHaveAWireTable) {

@@ -66,8 +66,8 @@ TEST(Disassemble, SaysWhatLaterVersionsMean) {
             "  11  ENTER\n");
 
   BcoSource stop;
-  stop.instructions = {66,     0,      0, 1, 4, 5, 2, 57, 1, 0xfff0, 0x8000 | 57,
-                       0,      0,      0, 1, 0xffff, 0xffff, 0xffff, 0xfff0, 58};
+  stop.instructions = {66,          0, 0, 1, 4, 5,      2,      57,     1,      0xfff0,
+                       0x8000 | 57, 0, 0, 0, 1, 0xffff, 0xffff, 0xffff, 0xfff0, 58};
   stop.literals = {0x1000, 0x2000, 0};
   stop.breakArray(0x77);
   EXPECT_EQ(listing({stop}, kGhc9103),

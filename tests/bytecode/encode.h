@@ -21,8 +21,7 @@ using Buffer = std::vector<std::byte>;
 
 // A number as `binary` writes an Int, Word or Word64.
 inline void putWord(Buffer& out, uint64_t value) {
-  for (int shift = 56; shift >= 0; shift -= 8)
-    out.push_back(static_cast<std::byte>(value >> shift));
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<std::byte>(value >> shift));
 }
 
 // A version as part of a test's name.

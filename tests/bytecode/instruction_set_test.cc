@@ -17,17 +17,14 @@ using Step = InstructionReader::Step;
 
 constexpr uint16_t kLarge = 0x8000;
 
-Bytes bytesOf(const std::vector<uint16_t>& halfwords) {
-  return std::as_bytes(std::span(halfwords));
-}
+Bytes bytesOf(const std::vector<uint16_t>& halfwords) { return std::as_bytes(std::span(halfwords)); }
 
 class InstructionSets : public ::testing::TestWithParam<BcoFormat> {};
 
 // Numbers and names by this table, and by what the RTS's header defines (recorded/README.md).
 TEST_P(InstructionSets, HaveTheInstructionsOfBytecodesH) {
   std::map<int, std::string> expected;
-  std::ifstream file(std::string(SPLICEHOST_RECORDED_BCOS) + "/" + std::string(GetParam().ghc) +
-                     "/instructions.txt");
+  std::ifstream file(std::string(SPLICEHOST_RECORDED_BCOS) + "/" + std::string(GetParam().ghc) + "/instructions.txt");
   std::string name;
   for (int number; file >> number >> name;) {
     expected[number] = name;
@@ -50,8 +47,7 @@ TEST_P(InstructionSets, HaveTheInstructionsOfBytecodesH) {
   EXPECT_EQ(known, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Versions, InstructionSets,
-                         ::testing::ValuesIn(formats().begin(), formats().end()),
+INSTANTIATE_TEST_SUITE_P(Versions, InstructionSets, ::testing::ValuesIn(formats().begin(), formats().end()),
                          [](const auto& info) { return testing::testName(info.param.ghc); });
 
 TEST(InstructionReader, ReadsOneHalfwordPerSmallOperand) {

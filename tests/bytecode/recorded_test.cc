@@ -37,14 +37,11 @@ std::vector<std::string> recordedNames() {
 }
 
 std::string readMessage(const std::string& name) {
-  std::ifstream file(std::filesystem::path(SPLICEHOST_RECORDED_BCOS) / (name + ".bin"),
-                     std::ios::binary);
+  std::ifstream file(std::filesystem::path(SPLICEHOST_RECORDED_BCOS) / (name + ".bin"), std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-Bytes bytesOf(const std::string& message) {
-  return std::as_bytes(std::span(message));
-}
+Bytes bytesOf(const std::string& message) { return std::as_bytes(std::span(message)); }
 
 size_t countOf(const std::string& text, const std::string& part) {
   size_t count = 0;
@@ -130,9 +127,7 @@ INSTANTIATE_TEST_SUITE_P(Messages, Recorded, ::testing::ValuesIn(recordedNames()
 
 class RecordedModule : public ::testing::TestWithParam<BcoFormat> {
  protected:
-  static std::string listingOf(const char* message) {
-    return listing(std::string(GetParam().ghc) + "/" + message);
-  }
+  static std::string listingOf(const char* message) { return listing(std::string(GetParam().ghc) + "/" + message); }
 };
 
 TEST_P(RecordedModule, HasBreakpointsAndForeignCalls) {
@@ -153,8 +148,7 @@ TEST_P(RecordedModule, RefersToWhatAnEarlierStatementBound) {
   EXPECT_GT(countOf(listingOf("ghci-statement"), " remote 0x"), 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Versions, RecordedModule,
-                         ::testing::ValuesIn(formats().begin(), formats().end()),
+INSTANTIATE_TEST_SUITE_P(Versions, RecordedModule, ::testing::ValuesIn(formats().begin(), formats().end()),
                          [](const auto& info) { return testing::testName(info.param.ghc); });
 
 // The instructions that 9.0.2 does not have.

@@ -13,10 +13,9 @@ using testing::kGhc902;
 using testing::kGhc9103;
 using testing::kGhc966;
 
-constexpr uint16_t kStkCheck = 1, kPushL = 2, kPushG = 11, kPushAlts = 12, kPushUbx = 25,
-                   kPack = 45, kTestEqI = 47, kTestEqP = 53, kCaseFail = 54, kJmp = 55, kCCall = 56,
-                   kEnter = 58, kReturn = 59, kBrkFun = 66, kReturnT = 69,
-                   kPushAltsT = 70, kTestEqI8 = 78, kPrimCall = 87, kLarge = 0x8000;
+constexpr uint16_t kStkCheck = 1, kPushL = 2, kPushG = 11, kPushAlts = 12, kPushUbx = 25, kPack = 45, kTestEqI = 47,
+                   kTestEqP = 53, kCaseFail = 54, kJmp = 55, kCCall = 56, kEnter = 58, kReturn = 59, kBrkFun = 66,
+                   kReturnT = 69, kPushAltsT = 70, kTestEqI8 = 78, kPrimCall = 87, kLarge = 0x8000;
 
 // What verify() says of a set: "" if it is fine.
 std::string check(const std::vector<BcoSource>& bcos, const BcoFormat& format = kGhc902) {
@@ -34,16 +33,13 @@ BcoSource code(std::vector<uint16_t> instructions) {
   return bco;
 }
 
-TEST(Verify, AcceptsAnEmptySet) {
-  EXPECT_EQ(check({}), "");
-}
+TEST(Verify, AcceptsAnEmptySet) { EXPECT_EQ(check({}), ""); }
 
 TEST(Verify, AcceptsWhatGhcEmits) {
   BcoSource alternatives = code({kTestEqP, 1, 4, kEnter, kTestEqI, 0, 8, kEnter, kCaseFail});
   alternatives.literals = {5};
   alternatives.bitmap = {65, 0, 0};
-  BcoSource bco =
-      code({kBrkFun, 0, 3, 0, 1, kPushAlts, 1, kPushG, 2, kPushUbx, 0, 2, kPack, 1, 0, kEnter});
+  BcoSource bco = code({kBrkFun, 0, 3, 0, 1, kPushAlts, 1, kPushG, 2, kPushUbx, 0, 2, kPack, 1, 0, kEnter});
   bco.arity = 2;
   bco.bitmap = {1, 1};
   bco.literals = {7, 0x1000};
@@ -119,8 +115,7 @@ TEST(Verify, ChecksLiterals) {
 TEST(Verify, ChecksLargeLiteralRanges) {
   BcoSource bco = code({kLarge | kPushUbx, 0xffff, 0xffff, 0xffff, 0xffff, 2, kEnter});
   bco.literals = {1, 2, 3};
-  EXPECT_EQ(check({bco}),
-            "BCO 0, instruction 0 (PUSH_UBX): 2 words from literal 18446744073709551615 of 3");
+  EXPECT_EQ(check({bco}), "BCO 0, instruction 0 (PUSH_UBX): 2 words from literal 18446744073709551615 of 3");
 }
 
 TEST(Verify, ChecksAddressesThatAreFollowed) {
@@ -148,15 +143,12 @@ TEST(Verify, ChecksKindsOfPointers) {
   bco.breakArray(1).remote(1).bcoOfSet(0);
   EXPECT_EQ(check({bco}), "BCO 0, instruction 0 (PUSH_G): pointer 0 is a break array");
   bco.instructions = {kPushAlts, 1, kEnter};
-  EXPECT_EQ(check({bco}),
-            "BCO 0, instruction 0 (PUSH_ALTS): pointer 1 is a remote reference, not a nested BCO");
+  EXPECT_EQ(check({bco}), "BCO 0, instruction 0 (PUSH_ALTS): pointer 1 is a remote reference, not a nested BCO");
   // A thunk, or a function that may be another object than the BCO by the time it is used.
   bco.instructions = {kPushAlts, 2, kEnter};
-  EXPECT_EQ(check({bco}),
-            "BCO 0, instruction 0 (PUSH_ALTS): pointer 2 is a BCO of the set, not a nested BCO");
+  EXPECT_EQ(check({bco}), "BCO 0, instruction 0 (PUSH_ALTS): pointer 2 is a BCO of the set, not a nested BCO");
   bco.instructions = {kBrkFun, 1, 0, 0, 0, kEnter};
-  EXPECT_EQ(check({bco}),
-            "BCO 0, instruction 0 (BRK_FUN): pointer 1 is a remote reference, not a break array");
+  EXPECT_EQ(check({bco}), "BCO 0, instruction 0 (BRK_FUN): pointer 1 is a remote reference, not a break array");
 }
 
 TEST(Verify, NamesNestedBcos) {
@@ -165,24 +157,20 @@ TEST(Verify, NamesNestedBcos) {
   middle.remote(1).nested(inner);
   BcoSource outer = code({kPushAlts, 0, kEnter});
   outer.nested(middle);
-  EXPECT_EQ(check({code({kEnter}), outer}),
-            "BCO 1, pointer 0, pointer 1, instruction 0 (PUSH_G): pointer 0 of 0");
+  EXPECT_EQ(check({code({kEnter}), outer}), "BCO 1, pointer 0, pointer 1, instruction 0 (PUSH_G): pointer 0 of 0");
 }
 
 TEST(Verify, ChecksTheEndOfTheInstructions) {
   EXPECT_EQ(check({code({})}), "BCO 0: no instructions");
   EXPECT_EQ(check({code({kEnter, 37})}), "BCO 0, instruction 1: unknown opcode 37");
-  EXPECT_EQ(check({code({kEnter, kPushL})}),
-            "BCO 0, instruction 1: goes beyond the last of 2 halfwords");
-  EXPECT_EQ(check({code({kEnter, kPushL, 0})}),
-            "BCO 0, instruction 1 (PUSH_L): the last one, goes on");
+  EXPECT_EQ(check({code({kEnter, kPushL})}), "BCO 0, instruction 1: goes beyond the last of 2 halfwords");
+  EXPECT_EQ(check({code({kEnter, kPushL, 0})}), "BCO 0, instruction 1 (PUSH_L): the last one, goes on");
   for (uint16_t leaving = 58; leaving <= 65; ++leaving) EXPECT_EQ(check({code({leaving})}), "");
 }
 
 TEST(Verify, ChecksJumps) {
   EXPECT_EQ(check({code({kJmp, 0})}), "");
-  EXPECT_EQ(check({code({kJmp, 1})}),
-            "BCO 0, instruction 0 (JMP): no instruction starts at halfword 1 of 2");
+  EXPECT_EQ(check({code({kJmp, 1})}), "BCO 0, instruction 0 (JMP): no instruction starts at halfword 1 of 2");
   EXPECT_EQ(check({code({kStkCheck, 60, kTestEqP, 1, 6, kEnter})}),
             "BCO 0, instruction 2 (TESTEQ_P): no instruction starts at halfword 6 of 6");
   EXPECT_EQ(check({code({kLarge | kJmp, 0, 0, 0, 5, kEnter})}), "");
@@ -208,8 +196,7 @@ TEST(Verify, KnowsWhichVersionHasWhat) {
   EXPECT_EQ(check({test}, kGhc902), "BCO 0, instruction 0: unknown opcode 78");
   EXPECT_EQ(check({test}, kGhc966), "");
   test.instructions[2] = 2;
-  EXPECT_EQ(check({test}, kGhc966),
-            "BCO 0, instruction 0 (TESTEQ_I8): no instruction starts at halfword 2 of 4");
+  EXPECT_EQ(check({test}, kGhc966), "BCO 0, instruction 0 (TESTEQ_I8): no instruction starts at halfword 2 of 4");
 }
 
 TEST(Verify, ChecksUnboxedTuples) {
@@ -253,11 +240,9 @@ TEST(Verify, ReadsLargeOperandsAsTheVersionHasThem) {
   EXPECT_EQ(check({bco}, kGhc9103), "");
   EXPECT_EQ(check({bco}, kGhc966), "BCO 0, instruction 6: unknown opcode 0");
   bco.literals = {1, 2};
-  EXPECT_EQ(check({bco}, kGhc9103),
-            "BCO 0, instruction 0 (PUSH_UBX): 2 words from literal 1 of 2");
+  EXPECT_EQ(check({bco}, kGhc9103), "BCO 0, instruction 0 (PUSH_UBX): 2 words from literal 1 of 2");
   bco.instructions = {kLarge | kPushUbx, 0, 0, 0, 1, 0xffff, 0xffff, 0xffff, 0xffff, kEnter};
-  EXPECT_EQ(check({bco}, kGhc9103),
-            "BCO 0, instruction 0 (PUSH_UBX): 18446744073709551615 words from literal 1 of 2");
+  EXPECT_EQ(check({bco}, kGhc9103), "BCO 0, instruction 0 (PUSH_UBX): 18446744073709551615 words from literal 1 of 2");
 }
 
 }  // namespace

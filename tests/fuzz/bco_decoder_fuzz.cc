@@ -12,8 +12,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace splicehost::bytecode;
   const Bytes input = std::as_bytes(std::span(data, size));
-  const std::vector<Bytes> chunks =
-      testing::splitMessage(input).value_or(std::vector<Bytes>{input});
+  const std::vector<Bytes> chunks = testing::splitMessage(input).value_or(std::vector<Bytes>{input});
   for (const BcoFormat& format : formats()) {
     const splicehost::Result<BcoSet> set = decodeBcos(chunks, format);
     if (!set.ok()) continue;

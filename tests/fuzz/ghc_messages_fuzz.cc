@@ -39,8 +39,7 @@ void checkRequest(const Version& version, Bytes input) {
 
   for (size_t size : {whole.size() / 2, whole.size() - 1}) {
     capnp::MallocMessageBuilder partMessage;
-    Result<Decoded> part =
-        decodeRequest(version, whole.first(size), partMessage.initRoot<schema::Request>());
+    Result<Decoded> part = decodeRequest(version, whole.first(size), partMessage.initRoot<schema::Request>());
     require(part.ok() && part->size == 0);
     require(part->missing > 0 && part->missing <= whole.size() - size);
   }

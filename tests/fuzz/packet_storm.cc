@@ -1,9 +1,9 @@
-// Clients of a broker that runs, in good conversations with bad packets in them, as many as one likes. The broker has to
-// outlive that, and must need no more memory and descriptors at the end than when all of it had been tried once.
+// Clients of a broker that runs, in good conversations with bad packets in them, as many as one likes. The broker has
+// to outlive that, and must need no more memory and descriptors at the end than when all of it had been tried once.
 //
 // A conversation is a hello and what a client may say after it: attaches, reports, paths to identify, status. Some of
-// its packets are changed, as messages (other numbers, paths, and nodes), as words (pointers, sizes), or as bytes; and some
-// come with fds that are not what they should be. A `stop` is never sent, since it would be obeyed.
+// its packets are changed, as messages (other numbers, paths, and nodes), as words (pointers, sizes), or as bytes; and
+// some come with fds that are not what they should be. A `stop` is never sent, since it would be obeyed.
 
 #include <capnp/any.h>
 #include <capnp/serialize.h>

@@ -17,19 +17,15 @@ using test::toBytes;
 // A member's 60-byte header.
 std::string header(const std::string& name, const std::string& size) {
   char text[61];
-  std::snprintf(text, sizeof text, "%-16s%-12s%-6s%-6s%-8s%-10s`\n", name.c_str(), "0", "0", "0",
-                "644", size.c_str());
+  std::snprintf(text, sizeof text, "%-16s%-12s%-6s%-6s%-8s%-10s`\n", name.c_str(), "0", "0", "0", "644", size.c_str());
   return text;
 }
 
 std::string member(const std::string& name, const std::string& content) {
-  return header(name, std::to_string(content.size())) + content +
-         (content.size() % 2 == 1 ? "\n" : "");
+  return header(name, std::to_string(content.size())) + content + (content.size() % 2 == 1 ? "\n" : "");
 }
 
-std::string nameOf(const ArchiveMember& member) {
-  return std::string(member.name);
-}
+std::string nameOf(const ArchiveMember& member) { return std::string(member.name); }
 
 std::string contentOf(const ArchiveMember& member) {
   return std::string(reinterpret_cast<const char*>(member.data.data()), member.data.size());
@@ -47,10 +43,9 @@ TEST(Archive, ReadsWhatArWrites) {
   directory.write("with space.o", "second");
   directory.write("a-name-of-more-than-sixteen-characters.o", "third!");
   directory.write("another-name-of-more-than-sixteen-characters.o", "");
-  const Bytes bytes = test::readFile(
-      directory.archive("rcs", "libx.a",
-                        "a.o 'with space.o' a-name-of-more-than-sixteen-characters.o "
-                        "another-name-of-more-than-sixteen-characters.o"));
+  const Bytes bytes = test::readFile(directory.archive("rcs", "libx.a",
+                                                       "a.o 'with space.o' a-name-of-more-than-sixteen-characters.o "
+                                                       "another-name-of-more-than-sixteen-characters.o"));
   Result<std::vector<ArchiveMember>> members = readArchive(bytes);
   ASSERT_TRUE(members.ok()) << members.error().message;
   ASSERT_EQ(members->size(), 4u);
@@ -71,8 +66,8 @@ TEST(Archive, ReadsThinArchives) {
   const test::TemporaryDirectory directory;
   directory.write("below/a.o", "first");
   directory.write("below/a-name-of-more-than-sixteen-characters.o", "second");
-  const Bytes bytes = test::readFile(directory.archive(
-      "rcsT", "libx.a", "below/a.o below/a-name-of-more-than-sixteen-characters.o"));
+  const Bytes bytes =
+      test::readFile(directory.archive("rcsT", "libx.a", "below/a.o below/a-name-of-more-than-sixteen-characters.o"));
   EXPECT_TRUE(ArchiveReader::open(bytes)->thin());
   Result<std::vector<ArchiveMember>> members = readArchive(bytes);
   ASSERT_TRUE(members.ok()) << members.error().message;
@@ -109,20 +104,15 @@ TEST(Archive, SaysWhatIsWrong) {
   EXPECT_EQ(readingError("!<arc"), "this is a text file, not an archive");
   EXPECT_EQ(readingError("!<arch>\nsome text"),
             "offset 8: the archive ends inside a member's header, after 9 of its 60 bytes");
-  EXPECT_EQ(readingError("!<arch>\n" + std::string(60, 'x')),
-            "offset 8: no member header where one should be");
+  EXPECT_EQ(readingError("!<arch>\n" + std::string(60, 'x')), "offset 8: no member header where one should be");
   EXPECT_EQ(readingError("!<arch>\n" + header("a.o/", "4") + "ab"),
             "offset 8: member 'a.o/' of 4 bytes reaches 2 bytes past the end");
   EXPECT_EQ(readingError("!<arch>\n" + header("a.o/", "99999999999")),
             "offset 8: no member header where one should be");  // the size displaces the end
-  EXPECT_EQ(readingError("!<arch>\n" + header("a.o/", "4x") + "abcd"),
-            "offset 8: a member's size is '4x        '");
-  EXPECT_EQ(readingError("!<arch>\n" + header("a.o/", "") + "abcd"),
-            "offset 8: a member's size is '          '");
-  EXPECT_EQ(readingError("!<arch>\n" + header("a.o/", "-4") + "abcd"),
-            "offset 8: a member's size is '-4        '");
-  EXPECT_EQ(readingError("!<arch>\n" + member("/what/", "ab")),
-            "offset 8: unknown special member '/what/'");
+  EXPECT_EQ(readingError("!<arch>\n" + header("a.o/", "4x") + "abcd"), "offset 8: a member's size is '4x        '");
+  EXPECT_EQ(readingError("!<arch>\n" + header("a.o/", "") + "abcd"), "offset 8: a member's size is '          '");
+  EXPECT_EQ(readingError("!<arch>\n" + header("a.o/", "-4") + "abcd"), "offset 8: a member's size is '-4        '");
+  EXPECT_EQ(readingError("!<arch>\n" + member("/what/", "ab")), "offset 8: unknown special member '/what/'");
 }
 
 TEST(Archive, SaysWhatIsWrongWithALongName) {
@@ -157,8 +147,8 @@ class DamagedArchive : public testing::TestWithParam<const char*> {
     directory.compile("a.o", test::kSource);
     directory.compile("a-name-of-more-than-sixteen-characters.o", "int b1 = 1;");
     directory.write("notes.txt", "not an object");
-    return test::readFile(directory.archive(
-        GetParam(), "libx.a", "a.o a-name-of-more-than-sixteen-characters.o notes.txt"));
+    return test::readFile(
+        directory.archive(GetParam(), "libx.a", "a.o a-name-of-more-than-sixteen-characters.o notes.txt"));
   }
 };
 
@@ -177,8 +167,7 @@ TEST_P(DamagedArchive, ChangedAnywhereIsNeverReadOutOfBounds) {
   std::mt19937 random(4711);
   for (int round = 0; round < 3000; ++round) {
     Bytes changed = whole;
-    for (int i = 0; i < 4; ++i)
-      changed[random() % (i < 2 ? 128 : changed.size())] = std::byte(random() % 256);
+    for (int i = 0; i < 4; ++i) changed[random() % (i < 2 ? 128 : changed.size())] = std::byte(random() % 256);
     if (Result<std::vector<ArchiveMember>> read = readArchive(changed); read) {
       for (const ArchiveMember& member : *read) {
         if (member.external || member.data.empty()) continue;

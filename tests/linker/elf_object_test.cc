@@ -36,26 +36,20 @@ std::string sectionProblem(const char* section, Change change) {
 }
 
 std::string sectionLabel(const char* name) {
-  return "section " + std::to_string(test::sectionIndex(test::sampleObject(), name)) + " (" + name +
-         ")";
+  return "section " + std::to_string(test::sectionIndex(test::sampleObject(), name)) + " (" + name + ")";
 }
 
-std::string sectionCount() {
-  return std::to_string(test::loadAt<Elf64_Ehdr>(test::sampleObject(), 0).e_shnum);
-}
+std::string sectionCount() { return std::to_string(test::loadAt<Elf64_Ehdr>(test::sampleObject(), 0).e_shnum); }
 
 TEST(ElfObject, AcceptsWhatTheCompilerWrites) {
   const test::TemporaryDirectory directory;
-  for (const char* options :
-       {"-O0", "-O2 -fPIC", "-O2 -g", "-ffunction-sections -fdata-sections -g3 -fcommon",
-        "-mcmodel=large", "-gz -g", "-x assembler", "-x c++ -O2 -g"}) {
+  for (const char* options : {"-O0", "-O2 -fPIC", "-O2 -g", "-ffunction-sections -fdata-sections -g3 -fcommon",
+                              "-mcmodel=large", "-gz -g", "-x assembler", "-x c++ -O2 -g"}) {
     const std::string source = std::string(options) == "-x assembler" ? "" : test::kSource;
     const std::string language = std::string(options).starts_with("-x") ? "" : "-x c ";
-    const std::string path = directory.compile("x.o",
-                                               std::string(options).starts_with("-x c++")
-                                                   ? "#include <map>\nstd::map<int, int> m;"
-                                                   : source,
-                                               language + options);
+    const std::string path = directory.compile(
+        "x.o", std::string(options).starts_with("-x c++") ? "#include <map>\nstd::map<int, int> m;" : source,
+        language + options);
     EXPECT_EQ(problem(test::readFile(path)), "none") << options;
   }
 }
@@ -64,9 +58,8 @@ TEST(ElfObject, AcceptsWhatLdStripAndObjcopyMakeOfIt) {
   const test::TemporaryDirectory directory;
   directory.compile("a.o", test::kSource, "-x c -g -ffunction-sections");
   directory.compile("b.o", "int elsewhere(int n) { return n; }", "-x c -g");
-  for (const char* command :
-       {"ld -r -o made.o a.o b.o", "strip -g -o made.o a.o", "strip --strip-unneeded -o made.o a.o",
-        "objcopy --compress-debug-sections a.o made.o"}) {
+  for (const char* command : {"ld -r -o made.o a.o b.o", "strip -g -o made.o a.o",
+                              "strip --strip-unneeded -o made.o a.o", "objcopy --compress-debug-sections a.o made.o"}) {
     directory.run(command);
     EXPECT_EQ(problem(test::readFile(directory.file("made.o"))), "none") << command;
   }
@@ -105,8 +98,7 @@ TEST(ElfObject, FollowsExtendedSectionNumbers) {
   // More sections than 16-bit numbers have room for: the gABI's extended numbering.
   std::string source;
   constexpr int kSections = 0xff00 + 10;
-  for (int i = 0; i < kSections; ++i)
-    source += ".section s" + std::to_string(i) + ",\"a\"\n.byte 0\n";
+  for (int i = 0; i < kSections; ++i) source += ".section s" + std::to_string(i) + ",\"a\"\n.byte 0\n";
   source += ".globl last\nlast: .quad outside\n";
   const test::TemporaryDirectory directory;
   Bytes bytes = test::readFile(directory.compile("many.o", source, "-x assembler"));
@@ -135,14 +127,12 @@ TEST(ElfObject, FollowsExtendedSectionNumbers) {
   Elf64_Shdr other = header;
   other.sh_type = SHT_PROGBITS;
   test::storeAt(changed, place, other);
-  EXPECT_NE(problem(changed).find("has an extended section index, but the object has no table"),
-            std::string::npos);
+  EXPECT_NE(problem(changed).find("has an extended section index, but the object has no table"), std::string::npos);
   changed = bytes;
   other = header;
   other.sh_size -= 4;
   test::storeAt(changed, place, other);
-  EXPECT_NE(headerProblem(changed).find("the table of extended section indices has "),
-            std::string::npos);
+  EXPECT_NE(headerProblem(changed).find("the table of extended section indices has "), std::string::npos);
   changed = bytes;
   for (std::uint64_t i = 0; i < header.sh_size; i += 4)
     test::storeAt(changed, header.sh_offset + i, std::uint32_t{0x7fffffff});
@@ -151,16 +141,14 @@ TEST(ElfObject, FollowsExtendedSectionNumbers) {
 
 TEST(ElfObject, SaysWhatAnotherFileIs) {
   EXPECT_EQ(headerProblem({}), "this is an empty file, not a relocatable object");
-  EXPECT_EQ(headerProblem(test::toBytes("BC\xC0\xDE")),
-            "this is LLVM bitcode, not a relocatable object");
+  EXPECT_EQ(headerProblem(test::toBytes("BC\xC0\xDE")), "this is LLVM bitcode, not a relocatable object");
   Bytes object = test::sampleObject();
   const std::string host(machineName(kHostMachine));
   const Machine other = kHostMachine == Machine::X86_64 ? Machine::AArch64 : Machine::X86_64;
-  EXPECT_EQ(headerProblem(object, other), "this is a relocatable object (ET_REL) for " + host +
-                                              ", not for " + std::string(machineName(other)));
+  EXPECT_EQ(headerProblem(object, other),
+            "this is a relocatable object (ET_REL) for " + host + ", not for " + std::string(machineName(other)));
   changeHeader(object, [](Elf64_Ehdr& header) { header.e_type = ET_DYN; });
-  EXPECT_EQ(headerProblem(object),
-            "this is a shared object (ET_DYN) for " + host + ", not a relocatable object");
+  EXPECT_EQ(headerProblem(object), "this is a shared object (ET_DYN) for " + host + ", not a relocatable object");
   changeHeader(object, [](Elf64_Ehdr& header) { header.e_ident[EI_CLASS] = ELFCLASS32; });
   EXPECT_EQ(headerProblem(object), "this is a 32-bit ELF file, not a 64-bit little-endian one");
   object.resize(20);
@@ -170,8 +158,7 @@ TEST(ElfObject, SaysWhatAnotherFileIs) {
 TEST(ElfObject, KnowsTheOtherMachine) {
   const Machine other = kHostMachine == Machine::X86_64 ? Machine::AArch64 : Machine::X86_64;
   Bytes object = test::sampleObject();
-  changeHeader(object,
-               [&](Elf64_Ehdr& header) { header.e_machine = static_cast<Elf64_Half>(other); });
+  changeHeader(object, [&](Elf64_Ehdr& header) { header.e_machine = static_cast<Elf64_Half>(other); });
   EXPECT_EQ(problem(object, other), "none");
 }
 
@@ -181,26 +168,22 @@ TEST(ElfObject, SaysWhatIsWrongWithTheSectionTable) {
     changeHeader(object, changes);
     return headerProblem(object);
   };
-  EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shoff = 0; }),
-            "the object has no section table");
-  EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shentsize = 40; }),
-            "section table entries are 40 bytes, not 64");
+  EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shoff = 0; }), "the object has no section table");
+  EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shentsize = 40; }), "section table entries are 40 bytes, not 64");
   const std::size_t size = test::sampleObject().size();
   EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shoff = ~0ull; }),
             "the section table at offset 18446744073709551615 is past the end of the file, which "
             "has " +
                 std::to_string(size) + " bytes");
   EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shnum += 2; }),
-            "the section table has " + std::to_string(std::stoi(sectionCount()) + 2) +
-                " entries, of which only " + sectionCount() + " are in the file");
+            "the section table has " + std::to_string(std::stoi(sectionCount()) + 2) + " entries, of which only " +
+                sectionCount() + " are in the file");
   EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shnum = 0; }), "the section table is empty");
   EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shoff += 64, --header.e_shnum; }),
             "the section table does not start with the null section");
-  EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shstrndx = 0; }),
-            "the object has no table of section names");
+  EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shstrndx = 0; }), "the object has no table of section names");
   EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shstrndx = 1000; }),
-            "section 1000 should hold the section names, but there are only " + sectionCount() +
-                " sections");
+            "section 1000 should hold the section names, but there are only " + sectionCount() + " sections");
   EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shstrndx = 1; }),
             "section 1 should hold the section names, but is of type 1");
 }
@@ -223,8 +206,7 @@ TEST(ElfObject, SaysWhatIsWrongWithASection) {
   EXPECT_EQ(sectionProblem(".data", [](Elf64_Shdr& header) { header.sh_addralign = 12; }),
             sectionLabel(".data") + " has alignment 12, which is no power of two");
   EXPECT_EQ(sectionProblem(".bss", [](Elf64_Shdr& header) { header.sh_size = 1ull << 40; }),
-            sectionLabel(".bss") +
-                " needs 1099511627776 zero bytes; a linker has 2 GiB of address space for all");
+            sectionLabel(".bss") + " needs 1099511627776 zero bytes; a linker has 2 GiB of address space for all");
   EXPECT_TRUE(sectionProblem(".text", [](Elf64_Shdr& header) {
                 header.sh_name = 1 << 20;
               }).starts_with("section 1 has its name at 1048576 of a table of "));
@@ -255,8 +237,7 @@ TEST(ElfObject, SaysWhatIsWrongWithTheSymbolTable) {
   object = test::sampleObject();
   changeSection(object, ".strtab", [](Elf64_Shdr& header) { --header.sh_size; });
   EXPECT_EQ(headerProblem(object), "none");
-  EXPECT_EQ(problem(object),
-            sectionLabel(".strtab") + ": the symbol names do not end with a zero byte");
+  EXPECT_EQ(problem(object), sectionLabel(".strtab") + ": the symbol names do not end with a zero byte");
 }
 
 TEST(ElfObject, SaysWhatIsWrongWithASymbol) {
@@ -276,8 +257,7 @@ TEST(ElfObject, SaysWhatIsWrongWithASymbol) {
   std::tie(index, found) = change(named, [](Elf64_Sym& symbol) { symbol.st_shndx = 200; });
   EXPECT_EQ(found, label + index + " is in section 200 of " + sectionCount());
   std::tie(index, found) = change(named, [](Elf64_Sym& symbol) { symbol.st_shndx = SHN_XINDEX; });
-  EXPECT_EQ(found,
-            label + index + " has an extended section index, but the object has no table of them");
+  EXPECT_EQ(found, label + index + " has an extended section index, but the object has no table of them");
   std::tie(index, found) = change(common, [](Elf64_Sym& symbol) { symbol.st_size = ~0ull; });
   EXPECT_EQ(found, label + index +
                        " needs 18446744073709551615 bytes of common storage; a linker has 2 GiB of "
@@ -295,8 +275,7 @@ TEST(ElfObject, SaysWhatIsWrongWithARelocationSection) {
             label + " has no symbol table; the object has probably been stripped");
   for (const Elf64_Word link : {1u, 1000u})
     EXPECT_EQ(sectionProblem(".rela.text", [&](Elf64_Shdr& header) { header.sh_link = link; }),
-              label + " links to section " + std::to_string(link) +
-                  " for its symbols, which is no symbol table");
+              label + " links to section " + std::to_string(link) + " for its symbols, which is no symbol table");
   for (const Elf64_Word target : {0u, 1000u})
     EXPECT_EQ(sectionProblem(".rela.text", [&](Elf64_Shdr& header) { header.sh_info = target; }),
               label + " applies to section " + std::to_string(target) + ", of " + sectionCount());
@@ -317,15 +296,10 @@ TEST(ElfObject, SaysWhatIsWrongWithARelocation) {
 
   const Bytes object = test::sampleObject();
   const std::uint64_t size =
-      test::loadAt<Elf64_Shdr>(
-          object, test::sectionHeaderOffset(object, test::sectionIndex(object, ".text")))
-          .sh_size;
+      test::loadAt<Elf64_Shdr>(object, test::sectionHeaderOffset(object, test::sectionIndex(object, ".text"))).sh_size;
   // A type, and how many bytes it changes.
-  const std::pair<std::uint32_t, std::uint64_t> kTypes[] = {{R_X86_64_NONE, 0},
-                                                            {R_X86_64_8, 1},
-                                                            {R_X86_64_PC16, 2},
-                                                            {R_X86_64_PC32, 4},
-                                                            {R_X86_64_64, 8}};
+  const std::pair<std::uint32_t, std::uint64_t> kTypes[] = {
+      {R_X86_64_NONE, 0}, {R_X86_64_8, 1}, {R_X86_64_PC16, 2}, {R_X86_64_PC32, 4}, {R_X86_64_64, 8}};
   for (const auto& [type, width] : kTypes) {
     if (kHostMachine != Machine::X86_64) break;
     const auto place = [&, type = type](std::uint64_t offset) {
@@ -335,22 +309,19 @@ TEST(ElfObject, SaysWhatIsWrongWithARelocation) {
       });
     };
     EXPECT_EQ(place(size - width), "none") << type;
-    EXPECT_EQ(place(size - width + 1),
-              label + " (type " + std::to_string(type) + ") changes " + std::to_string(width) +
-                  " bytes at offset " + std::to_string(size - width + 1) + " of " +
-                  sectionLabel(".text") + ", which has " + std::to_string(size));
+    EXPECT_EQ(place(size - width + 1), label + " (type " + std::to_string(type) + ") changes " + std::to_string(width) +
+                                           " bytes at offset " + std::to_string(size - width + 1) + " of " +
+                                           sectionLabel(".text") + ", which has " + std::to_string(size));
     EXPECT_NE(place(~0ull), "none");
   }
 }
 
 TEST(ElfObject, WhatIsNotLoadedMayBeAnything) {
   const test::TemporaryDirectory directory;
-  for (const char* options : {"-g3 -Wa,--compress-debug-sections=zlib-gnu", "-g3 -gz=zlib",
-                              "-g -gsplit-dwarf", "-O1 -flto -ffat-lto-objects"}) {
+  for (const char* options : {"-g3 -Wa,--compress-debug-sections=zlib-gnu", "-g3 -gz=zlib", "-g -gsplit-dwarf",
+                              "-O1 -flto -ffat-lto-objects"}) {
     const std::string language = "-x c ";
-    EXPECT_EQ(problem(test::readFile(directory.compile("x.o", test::kSource, language + options))),
-              "none")
-        << options;
+    EXPECT_EQ(problem(test::readFile(directory.compile("x.o", test::kSource, language + options))), "none") << options;
   }
   const std::string group =
       ".section .text.f,\"axG\",@progbits,f,comdat\nf: ret\n"

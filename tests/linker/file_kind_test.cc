@@ -10,9 +10,7 @@ namespace {
 using namespace std::string_literals;
 using test::toBytes;
 
-std::string describe(std::string_view content) {
-  return describeContent(toBytes(content));
-}
+std::string describe(std::string_view content) { return describeContent(toBytes(content)); }
 
 TEST(FileKind, NamesWhatAFileLooksLike) {
   EXPECT_EQ(describe(""), "an empty file");
@@ -33,8 +31,7 @@ TEST(FileKind, NamesWhatAFileLooksLike) {
 
 TEST(FileKind, NamesTheKindOfElfFile) {
   test::Bytes object = test::sampleObject();
-  EXPECT_EQ(describeContent(object),
-            "a relocatable object (ET_REL) for " + std::string(machineName(kHostMachine)));
+  EXPECT_EQ(describeContent(object), "a relocatable object (ET_REL) for " + std::string(machineName(kHostMachine)));
   test::changeHeader(object, [](Elf64_Ehdr& header) { header.e_type = ET_DYN; });
   test::changeHeader(object, [](Elf64_Ehdr& header) { header.e_machine = EM_RISCV; });
   EXPECT_EQ(describeContent(object), "a shared object (ET_DYN) for RISC-V");

@@ -22,8 +22,8 @@ TEST(FileSystem, BelievesLocalOnesThatAreWrittenTo) {
 
 TEST(FileSystem, DoesNotBelieveOthers) {
   // squashfs, erofs, iso9660, NFS, CIFS, SMB 2, 9p, FUSE (virtiofs too), FAT, exFAT, and what nobody knows.
-  for (std::uint64_t type : {0x73717368u, 0xE0F5E1E2u, 0x9660u, 0x6969u, 0xFF534D42u, 0xFE534D42u, 0x01021997u, 0x65735546u,
-                             0x4d44u, 0x2011BAB0u, 0u}) {
+  for (std::uint64_t type : {0x73717368u, 0xE0F5E1E2u, 0x9660u, 0x6969u, 0xFF534D42u, 0xFE534D42u, 0x01021997u,
+                             0x65735546u, 0x4d44u, 0x2011BAB0u, 0u}) {
     EXPECT_FALSE(provesContent({.type = type})) << std::hex << type;
   }
 }

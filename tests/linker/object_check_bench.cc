@@ -27,16 +27,14 @@ double quickestMilliseconds(Work work) {
   for (int round = 0; round < kRounds; ++round) {
     const auto start = std::chrono::steady_clock::now();
     work();
-    const std::chrono::duration<double, std::milli> taken =
-        std::chrono::steady_clock::now() - start;
+    const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
     best = std::min(best, taken.count());
   }
   return best;
 }
 
 void report(const char* what, double milliseconds, double megabytes) {
-  std::printf("%-10s %8.2f ms  %6.3f ms per 10 MB\n", what, milliseconds,
-              milliseconds / megabytes * 10);
+  std::printf("%-10s %8.2f ms  %6.3f ms per 10 MB\n", what, milliseconds, milliseconds / megabytes * 10);
 }
 
 }  // namespace

@@ -52,18 +52,14 @@ TEST_F(ObjectCheck, AcceptsSoundFiles) {
 
 TEST_F(ObjectCheck, SaysWhenAFileIsOfTheOtherKind) {
   const std::string archive = directory_.archive("rcs", "libx.a", "good.o");
-  EXPECT_EQ(objectProblem(archive),
-            "object " + archive + ": this is an ar archive, not a relocatable object");
-  EXPECT_EQ(archiveProblem(directory_.file("good.o")),
-            "archive " + directory_.file("good.o") +
-                ": this is a relocatable object (ET_REL) for " +
-                std::string(machineName(kHostMachine)) + ", not an archive");
+  EXPECT_EQ(objectProblem(archive), "object " + archive + ": this is an ar archive, not a relocatable object");
+  EXPECT_EQ(archiveProblem(directory_.file("good.o")), "archive " + directory_.file("good.o") +
+                                                           ": this is a relocatable object (ET_REL) for " +
+                                                           std::string(machineName(kHostMachine)) + ", not an archive");
   const std::string script = directory_.write("libc.a", "/* GNU ld script */\nGROUP ( x.a )\n");
-  EXPECT_EQ(archiveProblem(script),
-            "archive " + script + ": this is a linker script, not an archive");
+  EXPECT_EQ(archiveProblem(script), "archive " + script + ": this is a linker script, not an archive");
   const std::string missing = directory_.file("missing.o");
-  EXPECT_EQ(objectProblem(missing),
-            "object " + missing + ": cannot open the file: No such file or directory");
+  EXPECT_EQ(objectProblem(missing), "object " + missing + ": cannot open the file: No such file or directory");
   ASSERT_EQ(mkfifo(directory_.file("fifo.a").c_str(), 0600), 0);
   EXPECT_EQ(archiveProblem(directory_.file("fifo.a")),
             "archive " + directory_.file("fifo.a") + ": this is not a regular file");
@@ -80,8 +76,7 @@ TEST_F(ObjectCheck, NamesMemberOffsetAndSection) {
   });
   std::copy(object.begin(), object.end(), archive.begin() + start);
   const std::string path = directory_.write("damaged.a", archive);
-  EXPECT_EQ(archiveProblem(path), "archive " + path + ", member Foo.o (offset " +
-                                      std::to_string(start - 60) +
+  EXPECT_EQ(archiveProblem(path), "archive " + path + ", member Foo.o (offset " + std::to_string(start - 60) +
                                       "): section 1 (.text) reaches 88 bytes past the end");
 }
 
@@ -129,26 +124,21 @@ TEST_F(ObjectCheck, LooksUpTheMembersOfAThinArchive) {
   std::string problem = archiveProblem(path);
   EXPECT_TRUE(problem.starts_with(context)) << problem;
   EXPECT_TRUE(problem.ends_with("its file " + member + ": has " + std::to_string(longer.size()) +
-                                " bytes, but the archive says " +
-                                std::to_string(longer.size() - 10)))
+                                " bytes, but the archive says " + std::to_string(longer.size() - 10)))
       << problem;
 
   std::filesystem::remove(member);
   problem = archiveProblem(path);
   EXPECT_TRUE(problem.starts_with(context)) << problem;
-  EXPECT_TRUE(
-      problem.ends_with("its file " + member + ": cannot open the file: No such file or directory"))
-      << problem;
+  EXPECT_TRUE(problem.ends_with("its file " + member + ": cannot open the file: No such file or directory")) << problem;
 }
 
 TEST_F(ObjectCheck, AcceptsGhcsLibraries) {
   // Those of the GHC that is in the path; only some, because a GHC has a gigabyte of them.
   char directory[4096] = "";
   {
-    const std::unique_ptr<FILE, int (*)(FILE*)> ghc(popen("ghc --print-libdir 2>/dev/null", "r"),
-                                                    &pclose);
-    if (!ghc || std::fgets(directory, sizeof directory, ghc.get()) == nullptr)
-      GTEST_SKIP() << "there is no ghc here";
+    const std::unique_ptr<FILE, int (*)(FILE*)> ghc(popen("ghc --print-libdir 2>/dev/null", "r"), &pclose);
+    if (!ghc || std::fgets(directory, sizeof directory, ghc.get()) == nullptr) GTEST_SKIP() << "there is no ghc here";
   }
   constexpr std::uintmax_t kLargest = 50'000'000;
   const std::string root(directory, std::strcspn(directory, "\n"));

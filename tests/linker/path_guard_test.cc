@@ -10,7 +10,9 @@ namespace {
 
 class PathGuardTest : public testing::Test {
  protected:
-  void SetUp() override { directory_.run("mkdir -p a/b other && echo 1 > a/b/file && echo 2 > other/file && ln -s a link"); }
+  void SetUp() override {
+    directory_.run("mkdir -p a/b other && echo 1 > a/b/file && echo 2 > other/file && ln -s a link");
+  }
 
   // Whether a path is seen to have changed by what a command does.
   bool isSeen(const std::string& path, const std::string& command) {
@@ -39,7 +41,8 @@ TEST_F(PathGuardTest, SeesThatALinkLedElsewhere) {
 
 TEST_F(PathGuardTest, DoesNotMindOthers) {
   EXPECT_FALSE(isSeen("a/b/file", "true"));
-  EXPECT_FALSE(isSeen("a/b/file", "echo 3 > a/b/new && mv a/b/new a/new && rm a/new && touch a/b/file && echo 4 > a/b/file"));
+  EXPECT_FALSE(
+      isSeen("a/b/file", "echo 3 > a/b/new && mv a/b/new a/new && rm a/new && touch a/b/file && echo 4 > a/b/file"));
   EXPECT_FALSE(isSeen("link/./b/file", "mv other x && mv x other"));
 }
 

@@ -47,10 +47,8 @@ std::string TemporaryDirectory::write(const std::string& name, std::string_view 
   return path;
 }
 
-std::string TemporaryDirectory::write(const std::string& name,
-                                      std::span<const std::byte> content) const {
-  return write(name,
-               std::string_view(reinterpret_cast<const char*>(content.data()), content.size()));
+std::string TemporaryDirectory::write(const std::string& name, std::span<const std::byte> content) const {
+  return write(name, std::string_view(reinterpret_cast<const char*>(content.data()), content.size()));
 }
 
 std::string TemporaryDirectory::compile(const std::string& name, const std::string& source,
@@ -100,8 +98,7 @@ std::uint32_t sectionIndex(const Bytes& object, std::string_view name) {
   const auto names = loadAt<Elf64_Shdr>(object, sectionHeaderOffset(object, header.e_shstrndx));
   for (std::uint32_t i = 1; i < header.e_shnum; ++i) {
     const auto section = loadAt<Elf64_Shdr>(object, sectionHeaderOffset(object, i));
-    const auto* start =
-        reinterpret_cast<const char*>(object.data() + names.sh_offset + section.sh_name);
+    const auto* start = reinterpret_cast<const char*>(object.data() + names.sh_offset + section.sh_name);
     if (name == start) return i;
   }
   fail("no section " + std::string(name));

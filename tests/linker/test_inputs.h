@@ -31,11 +31,9 @@ class TemporaryDirectory {
   // These abort the test program if they fail. Each returns the path of what it made.
   std::string write(const std::string& name, std::string_view content) const;
   std::string write(const std::string& name, std::span<const std::byte> content) const;
-  std::string compile(const std::string& name, const std::string& source,
-                      const std::string& options = "-x c") const;
+  std::string compile(const std::string& name, const std::string& source, const std::string& options = "-x c") const;
   // Runs in the directory: archive("rcs", "libx.a", "a.o b.o").
-  std::string archive(const std::string& operation, const std::string& name,
-                      const std::string& members) const;
+  std::string archive(const std::string& operation, const std::string& name, const std::string& members) const;
   void run(const std::string& command) const;
 
  private:
@@ -85,8 +83,7 @@ void changeSection(Bytes& object, std::string_view name, Change change) {
 
 template <typename Entry, typename Accept, typename Change>
 std::size_t changeEntry(Bytes& object, std::string_view section, Accept accept, Change change) {
-  const auto header =
-      loadAt<Elf64_Shdr>(object, sectionHeaderOffset(object, sectionIndex(object, section)));
+  const auto header = loadAt<Elf64_Shdr>(object, sectionHeaderOffset(object, sectionIndex(object, section)));
   for (std::size_t i = 0; i < header.sh_size / sizeof(Entry); ++i) {
     const std::size_t offset = header.sh_offset + i * sizeof(Entry);
     auto entry = loadAt<Entry>(object, offset);

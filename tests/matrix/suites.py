@@ -122,7 +122,7 @@ class Machine:
 
     def install(self):
         """Only what is missing. What fails is said by ./check."""
-        run(["./setup", "tests", "fuzz"], [sys.stdout], INSTALL_SECONDS)
+        run(["./setup", "tests", "fuzz", "style"], [sys.stdout], INSTALL_SECONDS)
 
     def check(self):
         outcome = Outcome(self.name)

@@ -26,7 +26,9 @@ struct Pipe {
 
 class AttentionTest : public ::testing::Test {
  protected:
-  AttentionTest() { signals_.whenCaught([this] { ++caught_; }); }
+  AttentionTest() {
+    signals_.whenCaught([this] { ++caught_; });
+  }
   ~AttentionTest() noexcept override = default;
 
   // What came of waiting: the number of fds that are ready, or a negative errno.

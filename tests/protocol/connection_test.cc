@@ -114,8 +114,7 @@ TEST_F(ConnectionTest, CarriesAnExpressionOfTheGreatestDepth) {
 TEST_F(ConnectionTest, CarriesThousandsOfCostCentres) {
   constexpr uint32_t kCentres = 5000;
   capnp::MallocMessageBuilder message;
-  auto centres =
-      message.initRoot<ToInterpreter>().initRequest().initMkCostCentres().initCentres(kCentres);
+  auto centres = message.initRoot<ToInterpreter>().initRequest().initMkCostCentres().initCentres(kCentres);
   for (uint32_t i = 0; i < kCentres; ++i) {
     centres[i].setName("name" + std::to_string(i));
     centres[i].setSourceSpan("Module.hs:1:1-" + std::to_string(i));
@@ -248,8 +247,7 @@ TEST_F(ConnectionTest, HangUpInsideALaterSegmentIsAnError) {
   for (uint32_t i = 0; i < 3; ++i) chunks.init(i, 10'000);
   ASSERT_GT(message.getSegmentsForOutput().size(), 2u);
   auto bytes = flat(message);
-  EXPECT_EQ(complaint(ghc::Bytes(bytes).first(bytes.size() - 12'000)),
-            "the other side hung up inside a message");
+  EXPECT_EQ(complaint(ghc::Bytes(bytes).first(bytes.size() - 12'000)), "the other side hung up inside a message");
 }
 
 TEST_F(ConnectionTest, SendingToNobodyIsAnError) {

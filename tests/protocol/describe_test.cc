@@ -20,9 +20,7 @@ using ghc::Bytes;
 
 const ghc::Version& kGhc902 = *ghc::findVersion("9.0.2");
 
-capnp::Data::Reader dataOf(Bytes bytes) {
-  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
-}
+capnp::Data::Reader dataOf(Bytes bytes) { return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()}; }
 
 // A splice's questions as GHC's own library encodes them, by the names that GHC has for them.
 std::map<std::string, std::vector<std::byte>> questions(const ghc::Version& version) {
@@ -65,8 +63,7 @@ TEST(ThMessage, TagsWithAMeaning) {
     auto all = questions(version);
     auto tag = [](uint8_t value) { return testing::hex(std::as_bytes(std::span(&value, 1))); };
     EXPECT_EQ(testing::hex(all["RunTHDone"]), tag(version.runTHDoneTag));
-    EXPECT_EQ(testing::hex(all["AddModFinalizer"]),
-              tag(version.addModFinalizerTag) + "1122334455667788");
+    EXPECT_EQ(testing::hex(all["AddModFinalizer"]), tag(version.addModFinalizerTag) + "1122334455667788");
   }
 }
 

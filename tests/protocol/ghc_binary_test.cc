@@ -36,9 +36,8 @@ TEST(String, KeepsSurrogates) {
 // Whatever is written, the reader at the other end finds where it ends, and fileName() gives it
 // back.
 TEST(String, ReplacesWhatIsNoCharacter) {
-  for (std::string_view bytes :
-       {"\xff", "caf\xe9", "caf\xe9.so", "\xe4\xb8", "\xe4\xb8/", "\x80\x80", "\xc0\x80",
-        "\xf5\x80\x80\x80", "\xf0\x9f\x98", "\xcc\xcc\x81"}) {
+  for (std::string_view bytes : {"\xff", "caf\xe9", "caf\xe9.so", "\xe4\xb8", "\xe4\xb8/", "\x80\x80", "\xc0\x80",
+                                 "\xf5\x80\x80\x80", "\xf0\x9f\x98", "\xcc\xcc\x81"}) {
     Writer out;
     out.string(bytes);
     Reader in(out.bytes(), kLimit);
@@ -56,15 +55,15 @@ TEST(FileName, UndoesWhatGhcCouldNotDecode) {
 }
 
 TEST(FileName, IsUndoneByHaskellString) {
-  for (std::string_view bytes : {"", "/t/caf\xe9.o", "/\u03bb/\u4e2d", "\xed\xb3\xa9", "\xff\x80", "\xc3\xa9", "\xed"}) {
+  for (std::string_view bytes :
+       {"", "/t/caf\xe9.o", "/\u03bb/\u4e2d", "\xed\xb3\xa9", "\xff\x80", "\xc3\xa9", "\xed"}) {
     EXPECT_EQ(fileName(haskellString(bytes)), bytes);
   }
   EXPECT_EQ(haskellString("/\u03bb/caf\xe9"), "/\u03bb/caf\xed\xb3\xa9");
 }
 
 TEST(FileName, LeavesAllElse) {
-  for (std::string_view name :
-       {"", "/usr/lib/libm.a", "/\u03bb/\u4e2d/\U0001f600", "\uac00\ud7a3"}) {
+  for (std::string_view name : {"", "/usr/lib/libm.a", "/\u03bb/\u4e2d/\U0001f600", "\uac00\ud7a3"}) {
     EXPECT_EQ(fileName(name), name);
   }
   // Surrogates that stand for no byte, and a part of one.

@@ -29,8 +29,7 @@ class PacketSocketTest : public ::testing::Test {
   // Sends a path to identify.
   Status send(const std::string& path, std::span<const int> fds = {}) {
     capnp::MallocMessageBuilder message;
-    message.initRoot<ToBroker>().setIdentify(
-        {reinterpret_cast<const capnp::byte*>(path.data()), path.size()});
+    message.initRoot<ToBroker>().setIdentify({reinterpret_cast<const capnp::byte*>(path.data()), path.size()});
     return ours_->send(message, fds);
   }
   // What receive() says about a packet with these bytes.
@@ -97,8 +96,7 @@ TEST_F(PacketSocketTest, TellsHangUpFromNothingYet) {
 TEST_F(PacketSocketTest, RefusesNonsense) {
   EXPECT_NE(complaint("abc").find("no message"), std::string::npos);
   EXPECT_NE(complaint(std::string(16, '\xff')).find("does not say where"), std::string::npos);
-  EXPECT_NE(complaint(std::string(8, '\0') + std::string(64, '\xff')).find("malformed"),
-            std::string::npos);
+  EXPECT_NE(complaint(std::string(8, '\0') + std::string(64, '\xff')).find("malformed"), std::string::npos);
 }
 
 TEST_F(PacketSocketTest, DoesNotTrustMemoryThatCanChange) {

@@ -146,8 +146,8 @@ TEST_P(Recorded, RequestsArriveInPieces) {
     size_t arrived = 0, begin = 0, messages = 0;
     while (begin < stream.size()) {
       capnp::MallocMessageBuilder message;
-      auto decoded = decodeRequest(version(), Bytes(stream).subspan(begin, arrived - begin),
-                                   message.initRoot<schema::Request>());
+      auto decoded =
+          decodeRequest(version(), Bytes(stream).subspan(begin, arrived - begin), message.initRoot<schema::Request>());
       ASSERT_TRUE(decoded) << decoded.error().message;
       if (decoded->size > 0) {
         ASSERT_EQ(decoded->size, session.exchanges()[messages].request.size());
@@ -163,9 +163,7 @@ TEST_P(Recorded, RequestsArriveInPieces) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sessions, Recorded, ::testing::ValuesIn(testing::recordedSessions()),
-                         [](const auto& info) {
-                           return testing::testName(*info.param.version, info.param.name);
-                         });
+                         [](const auto& info) { return testing::testName(*info.param.version, info.param.name); });
 
 // The recordings have what they were made for.
 class RecordedSessions : public ::testing::TestWithParam<Version> {};
@@ -182,11 +180,10 @@ TEST_P(RecordedSessions, CoverMostKinds) {
     for (const Exchange& exchange : session.exchanges()) ++kinds[exchange.which];
   }
   using R = schema::Request;
-  for (auto which :
-       {R::LOAD_ARCHIVE, R::CREATE_BCOS, R::RUN_TH, R::RUN_MOD_FINALIZERS, R::EVAL_STMT,
-        R::RESUME_STMT, R::ABANDON_STMT, R::GET_BREAKPOINT_VAR, R::GET_CLOSURE, R::SEQ,
-        R::NEW_BREAK_ARRAY, R::MK_COST_CENTRES, R::ENABLE_BREAKPOINT, R::SETUP_BREAKPOINT,
-        R::NEW_BREAK_MODULE, R::MALLOC_STRINGS, R::FREE_REFERENCES, R::SHUTDOWN}) {
+  for (auto which : {R::LOAD_ARCHIVE, R::CREATE_BCOS, R::RUN_TH, R::RUN_MOD_FINALIZERS, R::EVAL_STMT, R::RESUME_STMT,
+                     R::ABANDON_STMT, R::GET_BREAKPOINT_VAR, R::GET_CLOSURE, R::SEQ, R::NEW_BREAK_ARRAY,
+                     R::MK_COST_CENTRES, R::ENABLE_BREAKPOINT, R::SETUP_BREAKPOINT, R::NEW_BREAK_MODULE,
+                     R::MALLOC_STRINGS, R::FREE_REFERENCES, R::SHUTDOWN}) {
     if (requestTag(version, which) >= 0) {
       EXPECT_GT(kinds[which], 0) << kindOf(which).name;
     }
@@ -199,8 +196,7 @@ TEST_P(RecordedSessions, CoverMostKinds) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Versions, RecordedSessions,
-                         ::testing::ValuesIn(versions().begin(), versions().end()),
+INSTANTIATE_TEST_SUITE_P(Versions, RecordedSessions, ::testing::ValuesIn(versions().begin(), versions().end()),
                          [](const auto& info) { return testing::testName(info.param); });
 
 }  // namespace

@@ -7,15 +7,9 @@ namespace {
 using Builder = schema::Reply::Builder;
 using Request = schema::Request;
 
-void setDone(Builder reply) {
-  reply.setDone();
-}
-void setNoPointer(Builder reply) {
-  reply.initMaybePointer().setNothing();
-}
-void setNoText(Builder reply) {
-  reply.initMaybeText().setNothing();
-}
+void setDone(Builder reply) { reply.setDone(); }
+void setNoPointer(Builder reply) { reply.initMaybePointer().setNothing(); }
+void setNoText(Builder reply) { reply.initMaybeText().setNothing(); }
 
 std::function<void(Builder)> pointer(uint64_t value) {
   return [value](Builder reply) { reply.setPointer(value); };
@@ -91,8 +85,7 @@ std::vector<ReplyCase> makeCases(const ghc::Version& version) {
       {"loadObj", Request::LOAD_OBJ, "", setDone},
       {"unloadObj", Request::UNLOAD_OBJ, "", setDone},
       {"addLibrarySearchPath", Request::ADD_LIBRARY_SEARCH_PATH, "#0", pointer(0)},
-      {"removeLibrarySearchPath", Request::REMOVE_LIBRARY_SEARCH_PATH, "01",
-       [](Builder r) { r.setBool(true); }},
+      {"removeLibrarySearchPath", Request::REMOVE_LIBRARY_SEARCH_PATH, "01", [](Builder r) { r.setBool(true); }},
       {"resolveObjs", Request::RESOLVE_OBJS, "00", [](Builder r) { r.setBool(false); }},
       {"findSystemLibrary", Request::FIND_SYSTEM_LIBRARY, "01 #16 '/usr/lib/libm.so",
        [](Builder r) { r.initMaybeText().setText("/usr/lib/libm.so"); }},
@@ -111,8 +104,7 @@ std::vector<ReplyCase> makeCases(const ghc::Version& version) {
          references.set(0, 7);
          references.set(1, 8);
        }},
-      {"evalStmtNoValues", Request::EVAL_STMT, "00 #0 01 #0",
-       [](Builder r) { complete(r, 0).initReferences(0); }},
+      {"evalStmtNoValues", Request::EVAL_STMT, "00 #0 01 #0", [](Builder r) { complete(r, 0).initReferences(0); }},
       {"evalStmtInterrupted", Request::EVAL_STMT, "00 #1 00 00",
        [](Builder r) { complete(r, 1).initException().setUserInterrupt(); }},
       {"evalStmtExitSuccess", Request::EVAL_STMT, "00 #1 00 01 00", exitCode(0)},
@@ -138,16 +130,14 @@ std::vector<ReplyCase> makeCases(const ghc::Version& version) {
       {"evalIoInterrupted", Request::EVAL_IO, "00 00",
        [](Builder r) { r.initEvalUnit().initException().setUserInterrupt(); }},
       {"mkCostCentres", Request::MK_COST_CENTRES, "#1 #14", pointers({14})},
-      {"costCentreStackInfo", Request::COST_CENTRE_STACK_INFO,
-       "#3 #14 'M.f 20 '(M.hs:1:1) #0 #3 'M. cebb",
+      {"costCentreStackInfo", Request::COST_CENTRE_STACK_INFO, "#3 #14 'M.f 20 '(M.hs:1:1) #0 #3 'M. cebb",
        [](Builder r) {
          auto texts = r.initTexts(3);
          texts.set(0, "M.f (M.hs:1:1)");
          texts.set(1, "");
          texts.set(2, "M.\u03bb");
        }},
-      {"costCentreStackInfoNone", Request::COST_CENTRE_STACK_INFO, "#0",
-       [](Builder r) { r.initTexts(0); }},
+      {"costCentreStackInfoNone", Request::COST_CENTRE_STACK_INFO, "#0", [](Builder r) { r.initTexts(0); }},
       {"newBreakArray", Request::NEW_BREAK_ARRAY, "#15", pointer(15)},
       {"enableBreakpoint", Request::ENABLE_BREAKPOINT, "", setDone},
       {"setupBreakpoint", Request::SETUP_BREAKPOINT, "", setDone},
@@ -155,8 +145,7 @@ std::vector<ReplyCase> makeCases(const ghc::Version& version) {
       {"getBreakpointVar", Request::GET_BREAKPOINT_VAR, "01 #16", justPointer(16)},
       {"getBreakpointVarNothing", Request::GET_BREAKPOINT_VAR, "00", setNoPointer},
       {"startTh", Request::START_TH, "#17", pointer(17)},
-      {"runModFinalizers", Request::RUN_MOD_FINALIZERS, "00",
-       [](Builder r) { r.initQResult().setNone(); }},
+      {"runModFinalizers", Request::RUN_MOD_FINALIZERS, "00", [](Builder r) { r.initQResult().setNone(); }},
       {"runModFinalizersException", Request::RUN_MOD_FINALIZERS, "01 #4 'late",
        [](Builder r) { r.initQResult().setException("late"); }},
       {"addSptEntry", Request::ADD_SPT_ENTRY, "", setDone},
@@ -167,8 +156,7 @@ std::vector<ReplyCase> makeCases(const ghc::Version& version) {
          bytes[2] = 255;
        }},
       {"runThEmpty", Request::RUN_TH, "00 #0", [](Builder r) { r.initQResult().initDone(0); }},
-      {"runThException", Request::RUN_TH, "01 #2 'x cebb",
-       [](Builder r) { r.initQResult().setException("x\u03bb"); }},
+      {"runThException", Request::RUN_TH, "01 #2 'x cebb", [](Builder r) { r.initQResult().setException("x\u03bb"); }},
       {"runThFail", Request::RUN_TH, "02 #0", [](Builder r) { r.initQResult().setFail(""); }},
       {"seq", Request::SEQ, "00 #2 01", [](Builder r) { complete(r, 2).setNone(); }},
       {"seqBreak", Request::SEQ, atException, stop(version, true, 0)},
@@ -185,9 +173,7 @@ std::vector<ReplyCase> makeCases(const ghc::Version& version) {
 
 std::vector<ReplyCase> replyCases(const ghc::Version& version) {
   std::vector<ReplyCase> cases = makeCases(version);
-  std::erase_if(cases, [&](const ReplyCase& each) {
-    return ghc::requestTag(version, each.request) < 0;
-  });
+  std::erase_if(cases, [&](const ReplyCase& each) { return ghc::requestTag(version, each.request) < 0; });
   return cases;
 }
 

@@ -102,11 +102,8 @@ TEST_P(Replies, OfAnotherKindAreRefused) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Replies,
-                         ::testing::ValuesIn(testing::ofAllVersions(replyCases)),
-                         [](const auto& info) {
-                           return testing::testName(*info.param.version, info.param.each.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(Kinds, Replies, ::testing::ValuesIn(testing::ofAllVersions(replyCases)),
+                         [](const auto& info) { return testing::testName(*info.param.version, info.param.each.name); });
 
 TEST(ReplyCases, CoverAllRequestsButGetClosure) {
   for (const Version& version : versions()) {

@@ -8,16 +8,13 @@ namespace {
 
 using Builder = schema::Request::Builder;
 
-capnp::Text::Reader text(const std::string& string) {
-  return {string.data(), string.size()};
-}
+capnp::Text::Reader text(const std::string& string) { return {string.data(), string.size()}; }
 
 capnp::Data::Reader data(const std::string& string) {
   return {reinterpret_cast<const capnp::byte*>(string.data()), string.size()};
 }
 
-void setOptions(schema::EvalOptions::Builder options, bool sandbox, bool step, bool exception,
-                bool error) {
+void setOptions(schema::EvalOptions::Builder options, bool sandbox, bool step, bool exception, bool error) {
   options.setSandboxThread(sandbox);
   options.setSingleStep(step);
   options.setBreakOnException(exception);
@@ -43,8 +40,7 @@ std::vector<RequestCase> makeCases() {
       {"loadArchiveOfAllLengths", "05 #15 '/lib/caf c3a9 '/ e4b8ad '/ f09d849e '.a",
        [](Builder r) { r.setLoadArchive("/lib/caf\u00e9/\u4e2d/\U0001d11e.a"); }},
       // GHC's name for the file "/t/caf\xe9.o" in a UTF-8 locale.
-      {"loadObjUndecodable", "06 #9 '/t/caf edb3a9 '.o",
-       [](Builder r) { r.setLoadObj("/t/caf\xed\xb3\xa9.o"); }},
+      {"loadObjUndecodable", "06 #9 '/t/caf edb3a9 '.o", [](Builder r) { r.setLoadObj("/t/caf\xed\xb3\xa9.o"); }},
       {"unloadObjEmptyName", "07 #0", [](Builder r) { r.setUnloadObj(""); }},
       {"addLibrarySearchPathWithNul", "08 #4 '/a 00 'b",
        [](Builder r) { r.setAddLibrarySearchPath(text(std::string("/a\0b", 4))); }},
@@ -66,8 +62,7 @@ std::vector<RequestCase> makeCases() {
          references.set(1, 0xfffffffffffffffe);
        }},
       {"freeReferencesNone", "0d #0", [](Builder r) { r.initFreeReferences(0); }},
-      {"mallocData", "0e #3 0080ff",
-       [](Builder r) { r.setMallocData(data(std::string("\x00\x80\xff", 3))); }},
+      {"mallocData", "0e #3 0080ff", [](Builder r) { r.setMallocData(data(std::string("\x00\x80\xff", 3))); }},
       {"mallocDataEmpty", "0e #0", [](Builder r) { r.initMallocData(0); }},
       {"mallocStrings", "0f #3 #3 'abc #0 #1 c3",
        [](Builder r) {
@@ -240,20 +235,15 @@ std::vector<RequestCase> makeCases() {
          location.setEndLine(5);
          location.setEndColumn(6);
        }},
-      {"runThPattern", "22 #20 #22 01 00",
-       [](Builder r) { setSplice(r, 22, schema::SpliceKind::PATTERN); }},
-      {"runThType", "22 #20 #22 02 00",
-       [](Builder r) { setSplice(r, 22, schema::SpliceKind::TYPE); }},
-      {"runThDeclarations", "22 #20 #22 03 00",
-       [](Builder r) { setSplice(r, 22, schema::SpliceKind::DECLARATIONS); }},
-      {"runThAnnotation", "22 #20 #22 04 00",
-       [](Builder r) { setSplice(r, 22, schema::SpliceKind::ANNOTATION); }},
+      {"runThPattern", "22 #20 #22 01 00", [](Builder r) { setSplice(r, 22, schema::SpliceKind::PATTERN); }},
+      {"runThType", "22 #20 #22 02 00", [](Builder r) { setSplice(r, 22, schema::SpliceKind::TYPE); }},
+      {"runThDeclarations", "22 #20 #22 03 00", [](Builder r) { setSplice(r, 22, schema::SpliceKind::DECLARATIONS); }},
+      {"runThAnnotation", "22 #20 #22 04 00", [](Builder r) { setSplice(r, 22, schema::SpliceKind::ANNOTATION); }},
       {"getClosure", "23 #23", [](Builder r) { r.setGetClosure(23); }},
       {"seq", "24 #24", [](Builder r) { r.setSeq(24); }},
       {"rtsRevertCafs", "25", [](Builder r) { r.setRtsRevertCafs(); }},
       {"resumeSeq", "26 #25", [](Builder r) { r.setResumeSeq(25); }},
-      {"newBreakModule", "27 #3 'M. cebb",
-       [](Builder r) { r.setNewBreakModule("M.\u03bb"); }},
+      {"newBreakModule", "27 #3 'M. cebb", [](Builder r) { r.setNewBreakModule("M.\u03bb"); }},
       {"lookupSymbolInDll", "28 #26 #9 'x_closure",
        [](Builder r) {
          auto lookup = r.initLookupSymbolInDll();

@@ -109,8 +109,7 @@ TEST_P(Requests, DamageIsHarmless) {
   for (int round = 0; round < 200; ++round) {
     auto damaged = bytes;
     for (unsigned changes = 1 + random() % 3; changes > 0; --changes) {
-      damaged[random() % damaged.size()] =
-          static_cast<std::byte>(random() % 2 == 0 ? random() : random() % 8);
+      damaged[random() % damaged.size()] = static_cast<std::byte>(random() % 2 == 0 ? random() : random() % 8);
     }
     Request request{version()};
     auto decoded = request.decode(damaged);
@@ -124,11 +123,8 @@ TEST_P(Requests, DamageIsHarmless) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Requests,
-                         ::testing::ValuesIn(testing::ofAllVersions(requestCases)),
-                         [](const auto& info) {
-                           return testing::testName(*info.param.version, info.param.each.name);
-                         });
+INSTANTIATE_TEST_SUITE_P(Kinds, Requests, ::testing::ValuesIn(testing::ofAllVersions(requestCases)),
+                         [](const auto& info) { return testing::testName(*info.param.version, info.param.each.name); });
 
 TEST(RequestCases, CoverAllTags) {
   for (const Version& version : versions()) {
@@ -227,24 +223,18 @@ TEST(BadRequest, UnknownTag) {
   Request of9103{*findVersion("9.10.3")};
   auto decoded = of9103.decode(wire("29"));
   ASSERT_FALSE(decoded);
-  EXPECT_EQ(decoded.error().message,
-            "unknown message tag 41 at offset 0 (GHC 9.10.3 has tags 0 to 40)");
+  EXPECT_EQ(decoded.error().message, "unknown message tag 41 at offset 0 (GHC 9.10.3 has tags 0 to 40)");
   EXPECT_EQ(whatIsWrong("27"), "unknown message tag 39 at offset 0 (GHC 9.0.2 has tags 0 to 38)");
-  EXPECT_EQ(whatIsWrong("ff 00"),
-            "unknown message tag 255 at offset 0 (GHC 9.0.2 has tags 0 to 38)");
+  EXPECT_EQ(whatIsWrong("ff 00"), "unknown message tag 255 at offset 0 (GHC 9.0.2 has tags 0 to 38)");
 }
 
 TEST(BadRequest, UnknownConstructor) {
-  EXPECT_EQ(whatIsWrong("13 01000200 00 #9"),
-            "message with tag 19: offset 3: no Bool has number 2");
-  EXPECT_EQ(whatIsWrong("13 01000100 02 #9"),
-            "message with tag 19: offset 5: no EvalExpr has number 2");
+  EXPECT_EQ(whatIsWrong("13 01000200 00 #9"), "message with tag 19: offset 3: no Bool has number 2");
+  EXPECT_EQ(whatIsWrong("13 01000100 02 #9"), "message with tag 19: offset 5: no EvalExpr has number 2");
   EXPECT_EQ(whatIsWrong("10 02 #0 00"), "message with tag 16: offset 1: no FFIConv has number 2");
-  EXPECT_EQ(whatIsWrong("10 00 #2 010c 00"),
-            "message with tag 16: offset 11: no FFIType has number 12");
+  EXPECT_EQ(whatIsWrong("10 00 #2 010c 00"), "message with tag 16: offset 11: no FFIType has number 12");
   EXPECT_EQ(whatIsWrong("10 00 #0 0c"), "message with tag 16: offset 10: no FFIType has number 12");
-  EXPECT_EQ(whatIsWrong("22 #1 #2 05 00"),
-            "message with tag 34: offset 17: no THResultType has number 5");
+  EXPECT_EQ(whatIsWrong("22 #1 #2 05 00"), "message with tag 34: offset 17: no THResultType has number 5");
   EXPECT_EQ(whatIsWrong("22 #1 #2 00 02"), "message with tag 34: offset 18: no Maybe has number 2");
 }
 
@@ -255,17 +245,14 @@ TEST(BadRequest, LengthIsALie) {
   EXPECT_EQ(whatIsWrong("05 #0x8000000000000000"),
             "message with tag 5: offset 1: a list of 9223372036854775808 elements, more than a "
             "message can hold");
-  EXPECT_EQ(whatIsWrong("05 #-1"),
-            "message with tag 5: offset 1: a list of 18446744073709551615" + tooLong);
-  EXPECT_EQ(whatIsWrong("0d #-1"),
-            "message with tag 13: offset 1: a list of 18446744073709551615" + tooLong);
+  EXPECT_EQ(whatIsWrong("05 #-1"), "message with tag 5: offset 1: a list of 18446744073709551615" + tooLong);
+  EXPECT_EQ(whatIsWrong("0d #-1"), "message with tag 13: offset 1: a list of 18446744073709551615" + tooLong);
   // Times eight these are 0 and 8.
   EXPECT_EQ(whatIsWrong("0d #0x2000000000000000"),
             "message with tag 13: offset 1: a list of 2305843009213693952" + tooLong);
   EXPECT_EQ(whatIsWrong("0f #0x2000000000000001"),
             "message with tag 15: offset 1: a list of 2305843009213693953" + tooLong);
-  EXPECT_EQ(whatIsWrong("0c #1 #-2"),
-            "message with tag 12: offset 9: a list of 18446744073709551614" + tooLong);
+  EXPECT_EQ(whatIsWrong("0c #1 #-2"), "message with tag 12: offset 9: a list of 18446744073709551614" + tooLong);
   EXPECT_EQ(whatIsWrong("19 #0 #0x1000000000000000"),
             "message with tag 25: offset 9: a list of 1152921504606846976" + tooLong);
 }
@@ -294,8 +281,8 @@ TEST(BadRequest, LongerThanTheLimit) {
 }
 
 TEST(BadRequest, LengthThatIsNotThereTakesNoSpace) {
-  for (const char* bytes : {"0d #40000000", "0c #40000000", "0f #40000000", "10 00 #300000000",
-                            "19 #0 #20000000", "20 #1 #40000000", "0e #400000000"}) {
+  for (const char* bytes : {"0d #40000000", "0c #40000000", "0f #40000000", "10 00 #300000000", "19 #0 #20000000",
+                            "20 #1 #40000000", "0e #400000000"}) {
     Request request;
     size_t before = request.message.sizeInWords();
     auto decoded = request.decode(wire(bytes));
@@ -318,22 +305,16 @@ TEST(BadRequest, ExpressionIsNestedTooDeeply) {
   // The other way of nesting.
   std::string functions = "13 00000000";
   for (int i = 0; i < 100'000; ++i) functions += " 01";
-  EXPECT_EQ(whatIsWrong(functions),
-            "message with tag 19: offset 56: an expression is nested too deeply");
+  EXPECT_EQ(whatIsWrong(functions), "message with tag 19: offset 56: an expression is nested too deeply");
 }
 
 TEST(BadRequest, InvalidCharacters) {
   // A continuation byte, the two bytes that would encode ASCII, and beyond Unicode.
-  EXPECT_EQ(whatIsWrong("05 #2 '/ bf"),
-            "message with tag 5: offset 10: byte 191 does not begin a character");
-  EXPECT_EQ(whatIsWrong("05 #2 c0 80 '/"),
-            "message with tag 5: offset 9: byte 192 does not begin a character");
-  EXPECT_EQ(whatIsWrong("05 #1 f5 808080"),
-            "message with tag 5: offset 9: byte 245 does not begin a character");
-  EXPECT_EQ(whatIsWrong("05 #2 c3 28 '/"),
-            "message with tag 5: offset 9: a character is cut short");
-  EXPECT_EQ(whatIsWrong("05 #1 f0 9f98 '/"),
-            "message with tag 5: offset 9: a character is cut short");
+  EXPECT_EQ(whatIsWrong("05 #2 '/ bf"), "message with tag 5: offset 10: byte 191 does not begin a character");
+  EXPECT_EQ(whatIsWrong("05 #2 c0 80 '/"), "message with tag 5: offset 9: byte 192 does not begin a character");
+  EXPECT_EQ(whatIsWrong("05 #1 f5 808080"), "message with tag 5: offset 9: byte 245 does not begin a character");
+  EXPECT_EQ(whatIsWrong("05 #2 c3 28 '/"), "message with tag 5: offset 9: a character is cut short");
+  EXPECT_EQ(whatIsWrong("05 #1 f0 9f98 '/"), "message with tag 5: offset 9: a character is cut short");
   // Not wrong: the last character has not arrived.
   EXPECT_EQ(whatIsWrong("05 #1 f0 9f98"), "incomplete");
 }

@@ -20,8 +20,8 @@ inline std::vector<std::byte> wire(const std::string& description) {
   std::istringstream words(description);
   for (std::string word; words >> word;) {
     if (word[0] == '#') {
-      auto value = word[1] == '-' ? static_cast<uint64_t>(std::stoll(word.substr(1)))
-                                  : std::stoull(word.substr(1), nullptr, 0);
+      auto value =
+          word[1] == '-' ? static_cast<uint64_t>(std::stoll(word.substr(1))) : std::stoull(word.substr(1), nullptr, 0);
       for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(std::byte(value >> shift));
     } else if (word[0] == '\'') {
       for (char c : std::string_view(word).substr(1)) bytes.push_back(std::byte(c));

@@ -12,9 +12,7 @@ int factor = 0;
 
 // What Haskell code imports with `foreign import ccall`. It has default visibility for the dynamic way,
 // where the system's loader looks for it among what this program exports.
-extern "C" [[gnu::visibility("default")]] int application_answer(int question) {
-  return factor * question;
-}
+extern "C" [[gnu::visibility("default")]] int application_answer(int question) { return factor * question; }
 
 int main(int argc, char* argv[]) {
   factor = 7;

@@ -24,7 +24,8 @@ extern const CompilerSymbol splicehostCompilerSymbolsEnd[];
 }
 
 void* compilerSymbol(const char* name) {
-  const CompilerSymbol* found = std::lower_bound(splicehostCompilerSymbols, splicehostCompilerSymbolsEnd, name, isBefore);
+  const CompilerSymbol* found =
+      std::lower_bound(splicehostCompilerSymbols, splicehostCompilerSymbolsEnd, name, isBefore);
   if (found == splicehostCompilerSymbolsEnd || std::strcmp(found->name, name) != 0) return nullptr;
   return found->address;
 }
@@ -47,5 +48,4 @@ void* __wrap_dlsym(void* handle, const char* name) {
   if (address != nullptr) dlerror();
   return address;
 }
-
 }

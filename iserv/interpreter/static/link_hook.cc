@@ -17,7 +17,6 @@ void* lookupDependentSymbol(const char* symbol, void* dependent, int* type);
 
 // Of rts/linker/Elf.c. 1 for success, or 0 after a message.
 int __real_ocResolve_ELF(void* code);
-
 }
 
 namespace {

@@ -20,8 +20,7 @@ class ConfigurationTest : public ::testing::Test {
   ConfigurationTest() {
     environment_.unset("XDG_CONFIG_HOME");
     environment_.set("HOME", home_.path());
-    for (const char* name :
-         {"ISERV_SHARE", "ISERV_MEMORY", "ISERV_ZYGOTES", "ISERV_SPARES", "ISERV_IDLE"}) {
+    for (const char* name : {"ISERV_SHARE", "ISERV_MEMORY", "ISERV_ZYGOTES", "ISERV_SPARES", "ISERV_IDLE"}) {
       environment_.unset(name);
     }
     fs::create_directories(home_.path() / ".config" / "splicehost");
@@ -103,25 +102,24 @@ TEST_F(ConfigurationTest, SaysWhichLineIsWrong) {
   EXPECT_EQ(complaintAbout("share =\n"), ":1: share is '', but must be on or off");
   EXPECT_EQ(complaintAbout("idle 5\n"), ":1: 'idle 5' is not of the form name = value");
   EXPECT_EQ(complaintAbout("colour = red\n"),
-            ":1: there is no setting 'colour'; there are share, memory, zygotes, spares, idle, via, architecture, root, exclude, max-file, variables, token-file, certificate and timeout");
+            ":1: there is no setting 'colour'; there are share, memory, zygotes, spares, idle, via, architecture, "
+            "root, exclude, max-file, variables, token-file, certificate and timeout");
   EXPECT_EQ(complaintAbout("idle = 5\nidle = 6\n"), ":2: idle is set already, in " + file() + ":1");
   EXPECT_EQ(complaintAbout("idle = 5\n"), "");
 }
 
 TEST_F(ConfigurationTest, SaysWhatWouldBeRight) {
-  for (const char* value : {"0", "0K", "lots", "4T", "4g", "-1", "4.5G", "K", "1 G", "0x10",
-                            "18446744073709551616", "17179869184G"}) {
+  for (const char* value :
+       {"0", "0K", "lots", "4T", "4g", "-1", "4.5G", "K", "1 G", "0x10", "18446744073709551616", "17179869184G"}) {
     EXPECT_EQ(complaintAbout("memory = " + std::string(value)),
-              ":1: memory is '" + std::string(value) +
-                  "', but must be a number of bytes, or of K, M or G such as 4G");
+              ":1: memory is '" + std::string(value) + "', but must be a number of bytes, or of K, M or G such as 4G");
   }
   for (const char* value : {"0", "1001", "-1", "4294967297"}) {
     EXPECT_EQ(complaintAbout("zygotes = " + std::string(value)),
               ":1: zygotes is '" + std::string(value) + "', but must be a number from 1 to 1000");
   }
   EXPECT_EQ(complaintAbout("spares = 17"), ":1: spares is '17', but must be a number from 0 to 16");
-  EXPECT_EQ(complaintAbout("idle = 0"),
-            ":1: idle is '0', but must be a number of seconds from 1 to 1000000");
+  EXPECT_EQ(complaintAbout("idle = 0"), ":1: idle is '0', but must be a number of seconds from 1 to 1000000");
 }
 
 TEST_F(ConfigurationTest, SaysWhichVariableIsWrong) {

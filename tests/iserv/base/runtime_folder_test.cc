@@ -89,13 +89,11 @@ TEST_F(RuntimeFolder, IsRefusedIfSomebodyElses) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can give files away";
   ASSERT_TRUE(runtimeFolder());
   ASSERT_EQ(chown(ours().c_str(), 12345, 0), 0);
-  EXPECT_EQ(complaint(),
-            ours() + " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a folder of your own");
+  EXPECT_EQ(complaint(), ours() + " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a folder of your own");
   fs::remove(ours());
   ASSERT_EQ(chown(parent_.path().c_str(), 12345, 0), 0);
-  EXPECT_EQ(complaint(),
-            "XDG_RUNTIME_DIR: " + parent_.path().string() +
-                " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a folder of your own");
+  EXPECT_EQ(complaint(), "XDG_RUNTIME_DIR: " + parent_.path().string() +
+                             " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a folder of your own");
   EXPECT_FALSE(fs::exists(ours()));
 }
 
@@ -103,8 +101,7 @@ TEST_F(RuntimeFolder, IsNotMadeWhereOthersCanWrite) {
   std::string parent = parent_.path();
   for (mode_t mode : {0720, 0702, 01777}) {
     ASSERT_EQ(chmod(parent.c_str(), mode), 0);
-    EXPECT_EQ(complaint(),
-              "XDG_RUNTIME_DIR: " + parent + " is open to other users; run: chmod go-rwx " + parent);
+    EXPECT_EQ(complaint(), "XDG_RUNTIME_DIR: " + parent + " is open to other users; run: chmod go-rwx " + parent);
   }
   ASSERT_EQ(chmod(parent.c_str(), 0755), 0);
   EXPECT_EQ(complaint(), "");
@@ -237,10 +234,11 @@ TEST_F(BrokerSocketName, IsOfOneWorld) {
   EXPECT_NE(nameInChild(program_, [] { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0; }), name_);
   EXPECT_NE(nameInChild(program_, [] { return prctl(PR_SET_TIMERSLACK, 70000, 0, 0, 0) == 0; }), name_);
   EXPECT_NE(nameInChild(program_, [] { return personality(ADDR_NO_RANDOMIZE) >= 0; }), name_);
-  EXPECT_NE(nameInChild(program_, [] {
-              sched_param none = {};
-              return sched_setscheduler(0, SCHED_BATCH, &none) == 0;
-            }),
+  EXPECT_NE(nameInChild(program_,
+                        [] {
+                          sched_param none = {};
+                          return sched_setscheduler(0, SCHED_BATCH, &none) == 0;
+                        }),
             name_);
   EXPECT_NE(nameInChild(program_, [] { return syscall(SYS_ioprio_set, 1, 0, 3 << 13) == 0; }), name_);
   EXPECT_NE(nameInChild(program_, [] { return bool(std::ofstream("/proc/self/oom_score_adj") << 500 << std::flush); }),

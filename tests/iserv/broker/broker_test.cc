@@ -151,8 +151,7 @@ class Client {
   pid_t session = 0;
   pid_t zygote = 0;  // that it is a fork of
 
-  void report(NodeId node, const std::vector<Operation>& operations,
-              const std::vector<std::string>& symbols = {}) {
+  void report(NodeId node, const std::vector<Operation>& operations, const std::vector<std::string>& symbols = {}) {
     capnp::MallocMessageBuilder message;
     auto report = message.initRoot<schema::ToBroker>().initReport();
     report.setNode(node);
@@ -655,8 +654,7 @@ TEST_F(BrokerTest, NothingIsLeftOfSessions) {
   std::this_thread::sleep_for(100ms);
   size_t before = openFiles(broker);
   for (int i = 0; i < 200; ++i) oneSession();
-  EXPECT_TRUE(within(2s, [&] { return openFiles(broker) <= before; }))
-      << openFiles(broker) << " " << before;
+  EXPECT_TRUE(within(2s, [&] { return openFiles(broker) <= before; })) << openFiles(broker) << " " << before;
 }
 
 TEST_F(BrokerTest, ServesManyAtOnce) {

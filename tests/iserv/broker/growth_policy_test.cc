@@ -132,9 +132,7 @@ TEST_F(GrowthPolicyTest, WhatFailedIsNotTriedForSomeTime) {
 }
 
 TEST_F(GrowthPolicyTest, RemembersABoundedNumberOfPaths) {
-  auto home = [](uint32_t number) {
-    return Operations{object("/project/M" + std::to_string(number) + ".o", 50)};
-  };
+  auto home = [](uint32_t number) { return Operations{object("/project/M" + std::to_string(number) + ".o", 50)}; };
   EXPECT_EQ(plan(home(0), 1).stops, Stops{});
   for (uint32_t i = 1; i <= GrowthPolicy::kMostRemembered; ++i) plan(home(i), 1);
   EXPECT_EQ(plan(home(0), 2).stops, Stops{});

@@ -142,8 +142,12 @@ TEST(LoadTrie, PrunesWhatHasNoZygote) {
 }
 
 TEST(LoadTrie, ReadsWhereARelativePathBegins) {
-  for (auto [file, relative, expected] : {std::tuple("/a/b.so", 3u, 3u), {"/a/b.so", 2u, 0u}, {"/a/b.so", 7u, 0u},
-                                          {"/a/b.so", 4000u, 0u}, {"", 1u, 0u}, {"b.so", 1u, 0u}}) {
+  for (auto [file, relative, expected] : {std::tuple("/a/b.so", 3u, 3u),
+                                          {"/a/b.so", 2u, 0u},
+                                          {"/a/b.so", 7u, 0u},
+                                          {"/a/b.so", 4000u, 0u},
+                                          {"", 1u, 0u},
+                                          {"b.so", 1u, 0u}}) {
     capnp::MallocMessageBuilder message;
     writeOperation({schema::LoadKind::LOAD_DLL, file, relative}, message.initRoot<schema::LoadOperation>());
     EXPECT_EQ(readOperation(message.getRoot<schema::LoadOperation>()).relative, expected) << file << relative;

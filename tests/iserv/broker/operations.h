@@ -11,9 +11,7 @@ namespace splicehost::broker::testing {
 inline const DoneOperation kInit{{schema::LoadKind::INIT_LINKER, ""}, {}, {}};
 inline const DoneOperation kResolve{{schema::LoadKind::RESOLVE_OBJS, ""}, {}, {}};
 
-inline DoneOperation named(const std::string& name) {
-  return {{schema::LoadKind::LOAD_DLL, name}, {}, {}};
-}
+inline DoneOperation named(const std::string& name) { return {{schema::LoadKind::LOAD_DLL, name}, {}, {}}; }
 
 inline ContentDigest digestOf(uint8_t content) {
   ContentDigest digest;

@@ -139,8 +139,7 @@ TEST_F(BrokerClientTest, WaitsUntilTheProcessIsGone) {
   Status stopped = (*client)->stop();
   // It is this one.
   ASSERT_FALSE(stopped);
-  EXPECT_EQ(stopped.error().message,
-            inThisProcess() + "end, though it has hung up, within 50 ms" + adviceToKill());
+  EXPECT_EQ(stopped.error().message, inThisProcess() + "end, though it has hung up, within 50 ms" + adviceToKill());
 }
 
 TEST_F(BrokerClientTest, StopsAProcess) {

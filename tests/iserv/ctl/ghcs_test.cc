@@ -18,8 +18,7 @@ class Ghcs : public testing::Test {
 
   // A program that answers as GHC does.
   void addGhc(const std::string& path, const std::string& version, const std::string& libdir) {
-    addScript(path,
-              "case $1 in --numeric-version) echo " + version + ";; *) echo " + libdir + ";; esac");
+    addScript(path, "case $1 in --numeric-version) echo " + version + ";; *) echo " + libdir + ";; esac");
   }
   void addScript(const std::string& path, const std::string& text) {
     fs::create_directories(fs::path(root() + "/" + path).parent_path());
@@ -57,8 +56,7 @@ TEST_F(Ghcs, AreFoundInAllPlaces) {
   addGhc("usr/ghc", "9.6.6", "/b");
   addGhc("home/.ghcup/bin/ghc-9.10.3", "9.10.3", "/c");
   addGhc("opt/9.8.4/bin/ghc", "9.8.4", "/d");
-  EXPECT_EQ(found(places()),
-            (Names{"bin/ghc-9.0.2", "usr/ghc", "home/.ghcup/bin/ghc-9.10.3", "opt/9.8.4/bin/ghc"}));
+  EXPECT_EQ(found(places()), (Names{"bin/ghc-9.0.2", "usr/ghc", "home/.ghcup/bin/ghc-9.10.3", "opt/9.8.4/bin/ghc"}));
 }
 
 TEST_F(Ghcs, AreNotOtherProgramsOrFiles) {
@@ -90,17 +88,15 @@ TEST_F(Ghcs, ThatAreNamedComeFirstAndAlways) {
             (Names{"usr/ghc-9.6.6", "/nonexistent/ghc", "my-ghc", "usr/ghc-9.0.2"}));
 }
 
-TEST_F(Ghcs, NeedNoPlaces) {
-  EXPECT_EQ(findGhcs({.path = "", .home = "", .opt = "", .named = {}}), Names{});
-}
+TEST_F(Ghcs, NeedNoPlaces) { EXPECT_EQ(findGhcs({.path = "", .home = "", .opt = "", .named = {}}), Names{}); }
 
 TEST_F(Ghcs, AnswerOrSayWhatIsWrong) {
   addGhc("bin/ghc", "9.0.2", "/some/where");
   addScript("bin/ghc-1", "echo broken >&2; exit 1");
   addScript("bin/ghc-2", "echo hello");
   ProcessRunner runner;
-  std::vector<Result<Ghc>> answers = ask(
-      runner, {root() + "/bin/ghc", root() + "/bin/ghc-1", root() + "/bin/ghc-2", "/nonexistent"});
+  std::vector<Result<Ghc>> answers =
+      ask(runner, {root() + "/bin/ghc", root() + "/bin/ghc-1", root() + "/bin/ghc-2", "/nonexistent"});
   ASSERT_EQ(answers.size(), 4u);
   ASSERT_TRUE(answers[0]);
   EXPECT_EQ(answers[0]->version, "9.0.2");

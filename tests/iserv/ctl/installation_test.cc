@@ -18,8 +18,7 @@ class InstallationTest : public testing::Test {
 
   void addVersion(const std::string& version) {
     fs::create_directories(root() + "/ghc-" + version);
-    ASSERT_TRUE(
-        folder_.write("ghc-" + version + "/manifest", "ghc-version " + version + "\nvanilla 1234\n"));
+    ASSERT_TRUE(folder_.write("ghc-" + version + "/manifest", "ghc-version " + version + "\nvanilla 1234\n"));
   }
 
   TemporaryFolder folder_ = *TemporaryFolder::make();
@@ -44,24 +43,20 @@ TEST_F(InstallationTest, KnowsTheVersionsThatHaveAManifest) {
   EXPECT_FALSE(installation.manifest("8.10.7"));
 }
 
-TEST_F(InstallationTest, IsEmptyIfItDoesNotExist) {
-  EXPECT_TRUE(Installation("/nonexistent").versions().empty());
-}
+TEST_F(InstallationTest, IsEmptyIfItDoesNotExist) { EXPECT_TRUE(Installation("/nonexistent").versions().empty()); }
 
 TEST_F(InstallationTest, GivesTheFlagsForAGhc) {
   addVersion("9.0.2");
   Result<std::vector<std::string>> flags = flagsFor(Installation(root()), {"ghc", "9.0.2", "/lib"});
   ASSERT_TRUE(flags);
-  EXPECT_EQ(*flags,
-            (std::vector<std::string>{"-fexternal-interpreter", "-pgmi", root() + "/ghc-9.0.2/iserv"}));
+  EXPECT_EQ(*flags, (std::vector<std::string>{"-fexternal-interpreter", "-pgmi", root() + "/ghc-9.0.2/iserv"}));
 }
 
 TEST_F(InstallationTest, SaysHowToBuildWhatIsMissing) {
   Result<std::vector<std::string>> flags = flagsFor(Installation(root()), {"/x/ghc", "9.0.2", "/lib"});
   ASSERT_FALSE(flags);
   EXPECT_EQ(flags.error().message, "there are no interpreters for GHC 9.0.2 (/x/ghc); " + root() +
-                                       " has no interpreters. To build them: " + root() +
-                                       "/iservctl add-ghc /x/ghc");
+                                       " has no interpreters. To build them: " + root() + "/iservctl add-ghc /x/ghc");
 }
 
 TEST_F(InstallationTest, BuildsWithTheProgramInBin) {

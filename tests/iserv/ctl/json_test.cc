@@ -35,8 +35,7 @@ TEST(Json, JoinsValues) {
   EXPECT_EQ(jsonArray({}), "[]");
   EXPECT_EQ(jsonArray({"1", "2"}), "[1, 2]");
   EXPECT_EQ(jsonObject({}), "{}");
-  EXPECT_EQ(jsonObject({{"a", jsonBool(true)}, {"b", jsonString("x")}}),
-            "{\"a\": true, \"b\": \"x\"}");
+  EXPECT_EQ(jsonObject({{"a", jsonBool(true)}, {"b", jsonString("x")}}), "{\"a\": true, \"b\": \"x\"}");
 }
 
 }  // namespace

@@ -21,16 +21,13 @@ std::string mention(const std::string& exports, const std::string& declarations)
 }
 
 TEST(MentionIn, IsAFunctionOfAnyType) {
-  EXPECT_EQ(mention("  Other.shown\n  fold'\n", "0123\n  fold' :: (a -> b) -> b\n  [Arity: 1]\n"),
-            "M.fold'");
-  EXPECT_EQ(mention("  one\n  two\n", "0123\n  two ::\n    a\n    -> b\n4567\n  one :: C a => a\n"),
-            "M.two");
+  EXPECT_EQ(mention("  Other.shown\n  fold'\n", "0123\n  fold' :: (a -> b) -> b\n  [Arity: 1]\n"), "M.fold'");
+  EXPECT_EQ(mention("  one\n  two\n", "0123\n  two ::\n    a\n    -> b\n4567\n  one :: C a => a\n"), "M.two");
   EXPECT_EQ(mention("  last\n", "0123\n  last :: a -> b"), "M.last");
 }
 
 TEST(MentionIn, IsNoFunctionWhoseTypeMatters) {
-  EXPECT_EQ(mention("  one\n", "0123\n  one ::\n    Data.C.Class\n      a =>\n    a -> b\n"),
-            "nothing");
+  EXPECT_EQ(mention("  one\n", "0123\n  one ::\n    Data.C.Class\n      a =>\n    a -> b\n"), "nothing");
   EXPECT_EQ(mention("  one\n", "0123\n  one :: (forall a. a -> a) -> b\n"), "nothing");
   EXPECT_EQ(mention("  one\n", "0123\n  one :: GHC.Prim.Int#\n"), "nothing");
   // What else is declared with a name like it.

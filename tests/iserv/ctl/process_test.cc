@@ -27,8 +27,7 @@ TEST(ProcessRunner, CapturesBothStreamsAndTheStatus) {
 
 TEST(ProcessRunner, HandsWordsOverAsTheyAre) {
   ProcessRunner runner;
-  Finished finished =
-      runner.run({.words = {"printf", "%s|", "a b", "", "$HOME", "*"}, .folder = "/"});
+  Finished finished = runner.run({.words = {"printf", "%s|", "a b", "", "$HOME", "*"}, .folder = "/"});
   EXPECT_TRUE(finished.ok());
   EXPECT_EQ(finished.output, "a b||$HOME|*|");
 }

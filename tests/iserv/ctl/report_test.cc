@@ -11,9 +11,7 @@ using State = Check::State;
 
 const Check kWorks{State::kWorks, ""};
 
-WayReport way(const std::string& name, const Check& ours) {
-  return {name, "", "", kWorks, ours};
-}
+WayReport way(const std::string& name, const Check& ours) { return {name, "", "", kWorks, ours}; }
 
 GhcReport goodGhc() {
   GhcReport ghc;
@@ -26,9 +24,7 @@ GhcReport goodGhc() {
   return ghc;
 }
 
-DoctorReport reportOf(std::vector<GhcReport> ghcs) {
-  return {"/opt", "9.0.2", std::move(ghcs)};
-}
+DoctorReport reportOf(std::vector<GhcReport> ghcs) { return {"/opt", "9.0.2", std::move(ghcs)}; }
 
 TEST(DoctorReport, ShowsATable) {
   DoctorReport report = reportOf({goodGhc()});
@@ -78,11 +74,8 @@ TEST(DoctorReport, QuotesFailuresShortened) {
   ghc.ways[0].own = {State::kFails, why};
   DoctorReport report = reportOf({ghc});
   std::string table = asTable(report);
-  EXPECT_NE(table.find("  vanilla    installed   FAILS                   works\n"),
-            std::string::npos)
-      << table;
-  EXPECT_NE(table.find("\n  GHC's own interpreter fails in the vanilla way:\n      first\n"),
-            std::string::npos)
+  EXPECT_NE(table.find("  vanilla    installed   FAILS                   works\n"), std::string::npos) << table;
+  EXPECT_NE(table.find("\n  GHC's own interpreter fails in the vanilla way:\n      first\n"), std::string::npos)
       << table;
   EXPECT_NE(table.find("      more\n      ...\n"), std::string::npos) << table;
   std::istringstream lines(table);
@@ -125,15 +118,14 @@ TEST(DoctorReport, NamesWhatItDoesNotKnow) {
 TEST(DoctorReport, IsJsonToo) {
   GhcReport ghc = goodGhc();
   ghc.ways = {way("vanilla", {State::kFails, "\"no\""})};
-  EXPECT_EQ(
-      asJson(reportOf({ghc})),
-      "{\"root\": \"/opt\", \"knownGhcs\": \"9.0.2\", \"ghcs\": [{\"program\": \"/usr/bin/ghc\", "
-      "\"trouble\": \"\", \"version\": \"9.0.2\", \"libdir\": \"/usr/lib/ghc\", \"known\": true, "
-      "\"missingTools\": \"\", \"installTools\": \"\", "
-      "\"build\": \"/opt/iservctl add-ghc /usr/bin/ghc\", \"ways\": [{\"way\": \"vanilla\", "
-      "\"missing\": \"\", \"install\": \"\", \"own\": {\"state\": \"works\", \"why\": \"\"}, "
-      "\"splicehost\": {\"state\": \"fails\", \"why\": \"\\\"no\\\"\"}}], \"works\": false}], "
-      "\"works\": false}\n");
+  EXPECT_EQ(asJson(reportOf({ghc})),
+            "{\"root\": \"/opt\", \"knownGhcs\": \"9.0.2\", \"ghcs\": [{\"program\": \"/usr/bin/ghc\", "
+            "\"trouble\": \"\", \"version\": \"9.0.2\", \"libdir\": \"/usr/lib/ghc\", \"known\": true, "
+            "\"missingTools\": \"\", \"installTools\": \"\", "
+            "\"build\": \"/opt/iservctl add-ghc /usr/bin/ghc\", \"ways\": [{\"way\": \"vanilla\", "
+            "\"missing\": \"\", \"install\": \"\", \"own\": {\"state\": \"works\", \"why\": \"\"}, "
+            "\"splicehost\": {\"state\": \"fails\", \"why\": \"\\\"no\\\"\"}}], \"works\": false}], "
+            "\"works\": false}\n");
 }
 
 }  // namespace

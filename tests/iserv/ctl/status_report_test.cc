@@ -72,21 +72,20 @@ class StatusReport : public testing::Test {
 };
 
 TEST_F(StatusReport, IsATable) {
-  EXPECT_EQ(
-      asTable(status_, kNow, always),
-      "Broker 4711 in /run/user/1000/splicehost, for 12 min\n"
-      "63 sessions so far, 92% found their libraries loaded, which saved 31 s of loading\n"
-      "2 zygotes with 312M of memory, of 6026M at most\n"
-      "\n"
-      "  zygote  GHC    way       loaded                    memory  resident  shared  forks  spares     idle\n"
-      "    4712  9.0.2  vanilla   nothing                      24M       40M     16M      5       2    5 min\n"
-      "   47120  9.0.2  profiled  2 files up to lens-5.0.1    288M      300M     12M      0       0  growing\n"
-      "\n"
-      "  session  client  zygote    age  replayed  state\n"
-      "     5000    4990   47120  0.5 s         3  waiting\n"
-      "\n"
-      "  not shared     GHC    way      why\n"
-      "  libworkers.so  9.0.2  dynamic  it changes threads\n");
+  EXPECT_EQ(asTable(status_, kNow, always),
+            "Broker 4711 in /run/user/1000/splicehost, for 12 min\n"
+            "63 sessions so far, 92% found their libraries loaded, which saved 31 s of loading\n"
+            "2 zygotes with 312M of memory, of 6026M at most\n"
+            "\n"
+            "  zygote  GHC    way       loaded                    memory  resident  shared  forks  spares     idle\n"
+            "    4712  9.0.2  vanilla   nothing                      24M       40M     16M      5       2    5 min\n"
+            "   47120  9.0.2  profiled  2 files up to lens-5.0.1    288M      300M     12M      0       0  growing\n"
+            "\n"
+            "  session  client  zygote    age  replayed  state\n"
+            "     5000    4990   47120  0.5 s         3  waiting\n"
+            "\n"
+            "  not shared     GHC    way      why\n"
+            "  libworkers.so  9.0.2  dynamic  it changes threads\n");
 }
 
 TEST_F(StatusReport, HasNoEmptyTables) {
@@ -125,8 +124,7 @@ TEST_F(StatusReport, IsJson) {
 }
 
 TEST_F(StatusReport, IsShort) {
-  EXPECT_EQ(zygotesInShort(status_),
-            "2 zygotes: profiled with 2 files up to lens-5.0.1, vanilla with nothing\n");
+  EXPECT_EQ(zygotesInShort(status_), "2 zygotes: profiled with 2 files up to lens-5.0.1, vanilla with nothing\n");
   capnp::MallocMessageBuilder message;
   auto status = message.initRoot<schema::BrokerStatus>();
   EXPECT_EQ(zygotesInShort(status), "0 zygotes\n");

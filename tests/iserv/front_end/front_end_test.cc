@@ -62,8 +62,7 @@ class FrontEndTest : public ::testing::Test {
 
   // Runs a front end whose interpreter is a shell script, which has the front end's socket as
   // descriptor 3, and whose GHC sends `fromGhc` and no more. GHC hangs up at once if `ghcLeaves`.
-  int run(const std::string& script, const std::string& fromGhc, std::string* toGhc = nullptr,
-          bool ghcLeaves = false) {
+  int run(const std::string& script, const std::string& fromGhc, std::string* toGhc = nullptr, bool ghcLeaves = false) {
     FrontEndOptions options;
     options.version = ghc::findVersion("9.0.2");
     options.program = folder_.write("interpreter", "#!/bin/bash\nexec 3<&$2\n" + kTakeHello + script + "\n");
@@ -72,8 +71,7 @@ class FrontEndTest : public ::testing::Test {
     return run(options, fromGhc, toGhc, ghcLeaves);
   }
 
-  int run(FrontEndOptions& options, const std::string& fromGhc, std::string* toGhc,
-          bool ghcLeaves) {
+  int run(FrontEndOptions& options, const std::string& fromGhc, std::string* toGhc, bool ghcLeaves) {
     int requests[2], answers[2];
     if (pipe2(requests, O_CLOEXEC) != 0 || pipe2(answers, O_CLOEXEC) != 0) abort();
     if (write(requests[1], fromGhc.data(), fromGhc.size()) < 0) abort();
@@ -90,8 +88,7 @@ class FrontEndTest : public ::testing::Test {
     return status;
   }
 
-  Outcome runAndListen(const std::string& script, const std::string& fromGhc,
-                       bool ghcLeaves = false) {
+  Outcome runAndListen(const std::string& script, const std::string& fromGhc, bool ghcLeaves = false) {
     Outcome outcome;
     ::testing::internal::CaptureStderr();
     outcome.status = run(script, fromGhc, &outcome.toGhc, ghcLeaves);
@@ -108,13 +105,10 @@ class FrontEndTest : public ::testing::Test {
   int files_ = 0;
 };
 
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 TEST_F(FrontEndTest, RelaysUntilShutdown) {
-  Outcome outcome = runAndListen(sends(hello() + done() + yes() + done()),
-                                 kInitLinker + kResolveObjs + kShutdown);
+  Outcome outcome = runAndListen(sends(hello() + done() + yes() + done()), kInitLinker + kResolveObjs + kShutdown);
   EXPECT_EQ(outcome.status, 0);
   EXPECT_EQ(outcome.said, "");
   EXPECT_EQ(outcome.toGhc, "\x01");
@@ -138,8 +132,7 @@ TEST_F(FrontEndTest, SaysWhichProgramCannotBeStarted) {
 }
 
 TEST_F(FrontEndTest, SaysWhatIsWrongWithGhcsMessage) {
-  Outcome outcome =
-      runAndListen(sends(hello() + yes()) + "cat <&3 >/dev/null", kResolveObjs + "\xf0");
+  Outcome outcome = runAndListen(sends(hello() + yes()) + "cat <&3 >/dev/null", kResolveObjs + "\xf0");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_TRUE(has(outcome.said, "unknown message tag 240")) << outcome.said;
 }
@@ -164,25 +157,22 @@ TEST_F(FrontEndTest, FailsIfTheInterpreterEndsTooSoon) {
 }
 
 TEST_F(FrontEndTest, EndsByTheInterpretersSignal) {
-  EXPECT_EXIT(run(sends(hello()) + "kill -SEGV $$", kResolveObjs),
-              ::testing::KilledBySignal(SIGSEGV), "ended by signal 11.*resolveObjs");
+  EXPECT_EXIT(run(sends(hello()) + "kill -SEGV $$", kResolveObjs), ::testing::KilledBySignal(SIGSEGV),
+              "ended by signal 11.*resolveObjs");
 }
 
 TEST_F(FrontEndTest, SaysWhyTheInterpreterRefuses) {
-  std::string refusal = message([](FromInterpreter::Builder from) {
-    from.initHello().setRefused("the client's way is dynamic");
-  });
+  std::string refusal =
+      message([](FromInterpreter::Builder from) { from.initHello().setRefused("the client's way is dynamic"); });
   Outcome outcome = runAndListen(sends(refusal), kResolveObjs);
   EXPECT_EQ(outcome.status, 1);
   EXPECT_TRUE(has(outcome.said, "the client's way is dynamic")) << outcome.said;
 }
 
 TEST_F(FrontEndTest, SaysWhyARequestFailed) {
-  std::string failed = message([](FromInterpreter::Builder from) {
-    from.initReply().setFailed("/x/libfoo.a: member 3 is cut short");
-  });
-  Outcome outcome = runAndListen(sends(hello() + failed),
-                                 std::string("\x05\0\0\0\0\0\0\0\x02/x", 11) + kResolveObjs);
+  std::string failed =
+      message([](FromInterpreter::Builder from) { from.initReply().setFailed("/x/libfoo.a: member 3 is cut short"); });
+  Outcome outcome = runAndListen(sends(hello() + failed), std::string("\x05\0\0\0\0\0\0\0\x02/x", 11) + kResolveObjs);
   EXPECT_EQ(outcome.status, 1);
   EXPECT_TRUE(has(outcome.said, "member 3 is cut short")) << outcome.said;
   EXPECT_TRUE(has(outcome.said, "loadArchive /x")) << outcome.said;
@@ -192,12 +182,11 @@ TEST_F(FrontEndTest, SaysWhyARequestFailed) {
 // GHC does not wait for the answer to loadArchive, and neither does the front end: the interpreter
 // may be gone when the next request is sent.
 TEST_F(FrontEndTest, SaysWhyAnEarlierRequestFailed) {
-  std::string failed =
-      message([](FromInterpreter::Builder from) { from.initReply().setFailed("/x: no archive"); });
+  std::string failed = message([](FromInterpreter::Builder from) { from.initReply().setFailed("/x: no archive"); });
   for (const char* delay : {"", "sleep 0.1"}) {
-    Outcome outcome = runAndListen(
-        sends(hello() + failed) + "exec 3>&-; " + delay,
-        std::string("\x05\0\0\0\0\0\0\0\x02/x", 11) + kInitLinker + kInitLinker + kResolveObjs);
+    Outcome outcome =
+        runAndListen(sends(hello() + failed) + "exec 3>&-; " + delay,
+                     std::string("\x05\0\0\0\0\0\0\0\x02/x", 11) + kInitLinker + kInitLinker + kResolveObjs);
     EXPECT_EQ(outcome.status, 1);
     EXPECT_TRUE(has(outcome.said, "/x: no archive")) << outcome.said;
   }
@@ -206,8 +195,7 @@ TEST_F(FrontEndTest, SaysWhyAnEarlierRequestFailed) {
 // Something that was linked to the interpreter, or its shell, prints to the wrong descriptor.
 TEST_F(FrontEndTest, SaysThatTheInterpreterTalksNonsense) {
   for (const std::string& before : {std::string(), hello()}) {
-    Outcome outcome =
-        runAndListen(sends(before + "*** warning ***\n") + "exec sleep 10", kResolveObjs);
+    Outcome outcome = runAndListen(sends(before + "*** warning ***\n") + "exec sleep 10", kResolveObjs);
     EXPECT_EQ(outcome.status, 1);
     EXPECT_TRUE(has(outcome.said, "iserv: the interpreter's answer: ")) << outcome.said;
   }
@@ -222,8 +210,7 @@ TEST_F(FrontEndTest, SaysThatAnAnswerIsCutShort) {
 }
 
 TEST_F(FrontEndTest, RefusesAnAnswerOfAnotherKind) {
-  std::string closure =
-      message([](FromInterpreter::Builder from) { from.initReply().initClosure(3); });
+  std::string closure = message([](FromInterpreter::Builder from) { from.initReply().initClosure(3); });
   Outcome outcome = runAndListen(sends(hello() + closure), kResolveObjs);
   EXPECT_EQ(outcome.toGhc, "");
   EXPECT_EQ(outcome.status, 1);

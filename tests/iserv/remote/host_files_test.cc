@@ -17,9 +17,10 @@ using ::testing::IsEmpty;
 
 TEST(LinkerScripts, NameWhatIsToBeLoaded) {
   EXPECT_THAT(readLinkerScript("/* GNU ld script */\nINPUT(libc.so.6)"), ElementsAre("libc.so.6"));
-  EXPECT_THAT(readLinkerScript("OUTPUT_FORMAT(elf64-x86-64)\nGROUP ( /lib/x86_64-linux-gnu/libc.so.6 "
-                               "/usr/lib/x86_64-linux-gnu/libc_nonshared.a  AS_NEEDED ( /lib64/ld-linux-x86-64.so.2 ) )"),
-              ElementsAre("/lib/x86_64-linux-gnu/libc.so.6"));
+  EXPECT_THAT(
+      readLinkerScript("OUTPUT_FORMAT(elf64-x86-64)\nGROUP ( /lib/x86_64-linux-gnu/libc.so.6 "
+                       "/usr/lib/x86_64-linux-gnu/libc_nonshared.a  AS_NEEDED ( /lib64/ld-linux-x86-64.so.2 ) )"),
+      ElementsAre("/lib/x86_64-linux-gnu/libc.so.6"));
   EXPECT_THAT(readLinkerScript("INPUT(-ltinfo, \"libncurses.so.6\")"), ElementsAre("libtinfo.so", "libncurses.so.6"));
   EXPECT_THAT(readLinkerScript("not a script"), IsEmpty());
   EXPECT_THAT(readLinkerScript("INPUT(libx.so"), ElementsAre("libx.so"));
@@ -31,8 +32,8 @@ TEST(SystemFolders, AreThoseOfLibraries) {
                              "/usr/lib/gcc/x86_64-linux-gnu/12/../../../x86_64-linux-gnu", "/lib64"}) {
     EXPECT_TRUE(isSystemFolder(folder)) << folder;
   }
-  for (const char* folder : {"/usr/lib/ghc", "/usr/lib/haskell-packages/ghc/lib/x86_64-linux-ghc-9.0.2/lens", "/home/me",
-                             "/usr/lib/ghc/base-4.15.1.0", "/nix/store/x/lib"}) {
+  for (const char* folder : {"/usr/lib/ghc", "/usr/lib/haskell-packages/ghc/lib/x86_64-linux-ghc-9.0.2/lens",
+                             "/home/me", "/usr/lib/ghc/base-4.15.1.0", "/nix/store/x/lib"}) {
     EXPECT_FALSE(isSystemFolder(folder)) << folder;
   }
 }
