@@ -177,19 +177,41 @@ Result<ContentDigest> digestFile(const std::string& path) {
 
 DigestCache::DigestCache() : DigestCache(systemClock) {}
 
-Result<FileContent> DigestCache::contentOf(const std::string& path) {
-  Result<FileStamp> known = stampOf(path);
-  if (!known) return known.error();
-  if (const auto found = digests_.find(*known); found != digests_.end())
-    return FileContent{found->second, *known, true};
+std::optional<ContentDigest> DigestCache::find(const FileStamp& stamp) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(stamp);
+  if (found == entries_.end()) return std::nullopt;
+  return found->second.digest;
+}
 
+void DigestCache::note(const FileStamp& stamp, const ContentDigest& digest) {
+  const std::lock_guard lock(mutex_);
+  if (entries_.size() >= kMostEntries) entries_.clear();
+  entries_.insert_or_assign(stamp, Entry{digest, true});
+}
+
+std::size_t DigestCache::size() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
+std::vector<std::pair<FileStamp, ContentDigest>> DigestCache::takeNew() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<FileStamp, ContentDigest>> found;
+  for (auto& [stamp, entry] : entries_) {
+    if (std::exchange(entry.isNew, false)) found.emplace_back(stamp, entry.digest);
+  }
+  return found;
+}
+
+Result<FileContent> DigestCache::contentOf(const std::string& path) {
+  const Result<FileStamp> stamp = stampOf(path);
+  if (!stamp) return stamp.error();
+  if (const auto known = find(*stamp)) return FileContent{*known, *stamp, true};
   Result<OpenFile> file = OpenFile::open(path);
   if (!file) return file.error();
   Result<FileContent> content = file->content(clock_);
-  if (content && content->settled) {
-    if (digests_.size() >= kMostEntries) digests_.clear();
-    digests_.emplace(content->stamp, content->digest);
-  }
+  if (content && content->settled) note(content->stamp, content->digest);
   return content;
 }
 

@@ -26,9 +26,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "protocol/result.h"
 
@@ -114,7 +117,7 @@ class OpenFile {
 // The digest of a regular file as it is now.
 Result<ContentDigest> digestFile(const std::string& path);
 
-// The digests of files seen before. Owned by whoever asks for digests, and used by one thread.
+// The digests of files seen before. Threads may use it at the same time.
 class DigestCache {
  public:
   // How old a stamp's ctime must be when hashing begins for the stamp to be remembered: the coarsest
@@ -123,24 +126,38 @@ class DigestCache {
 
   // The number of stamps kept. Beyond it the cache forgets all and begins anew, which costs time
   // and no correctness; no build has as many libraries.
-  static constexpr std::size_t kMostEntries = 16384;
+  static constexpr std::size_t kMostEntries = 32768;
 
   DigestCache();
   explicit DigestCache(Clock clock) : clock_(std::move(clock)) {}
+
+  // What a file with this stamp contains, if that is known.
+  std::optional<ContentDigest> find(const FileStamp& stamp) const;
+
+  // A file with this stamp, which stands for its content for ever, is known to contain this.
+  void note(const FileStamp& stamp, const ContentDigest& digest);
 
   // What is in the file, from memory if its stamp is known, and otherwise by reading it. Fails
   // if the file cannot be read or does not hold still.
   Result<FileContent> contentOf(const std::string& path);
 
-  std::size_t size() const { return digests_.size(); }
+  std::size_t size() const;
+
+  // What has become known since the last call, in any order: for who keeps it elsewhere.
+  std::vector<std::pair<FileStamp, ContentDigest>> takeNew();
 
  private:
+  struct Entry {
+    ContentDigest digest;
+    bool isNew;
+  };
   struct StampHash {
     std::size_t operator()(const FileStamp& stamp) const;
   };
 
   Clock clock_;
-  std::unordered_map<FileStamp, ContentDigest, StampHash> digests_;
+  mutable std::mutex mutex_;  // not held while a file is read
+  std::unordered_map<FileStamp, Entry, StampHash> entries_;
 };
 
 }  // namespace splicehost::linker

@@ -1,5 +1,6 @@
 #include "iserv/broker/digests.h"
 
+#include <memory>
 #include <utility>
 
 #include "iserv/broker/event_loop.h"
@@ -31,19 +32,7 @@ Result<FileContent> Digests::contentOf(const std::string& path) {
   Result<linker::FileStamp> stamp = linker::stampOf(path);
   if (!stamp) return stamp.error();
   if (stamp->size > kMaxFile) return Error{path + " is too large for a library"};
-  std::unique_ptr<linker::DigestCache> cache = takeCache();
-  Result<FileContent> content = cache->contentOf(path);
-  std::lock_guard lock(mutex_);
-  caches_.push_back(std::move(cache));
-  return content;
-}
-
-std::unique_ptr<linker::DigestCache> Digests::takeCache() {
-  std::lock_guard lock(mutex_);
-  if (caches_.empty()) return std::make_unique<linker::DigestCache>();
-  auto cache = std::move(caches_.back());
-  caches_.pop_back();
-  return cache;
+  return cache_.contentOf(path);
 }
 
 }  // namespace splicehost::broker

@@ -5,10 +5,7 @@
 
 #include <deque>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <string>
-#include <vector>
 
 #include "linker/content_identity.h"
 
@@ -37,14 +34,10 @@ class Digests {
 
   void begin();
   Result<FileContent> contentOf(const std::string& path);
-  std::unique_ptr<linker::DigestCache> takeCache();
-
   uv_loop_t& loop_;
   std::deque<Order> waiting_;
   size_t reading_ = 0;
-  std::mutex mutex_;
-  // One for each thread that reads; of these, those that are not in use.
-  std::vector<std::unique_ptr<linker::DigestCache>> caches_;
+  linker::DigestCache cache_;  // for the threads that read
 };
 
 }  // namespace splicehost::broker

@@ -81,8 +81,8 @@ std::optional<std::string> ContentStore::find(const linker::ContentDigest& diges
     }
     if (!stamp) return std::nullopt;
   }
-  if (auto known = digests_.find(*stamp); !known || *known != digest) {
-    Result<linker::FileContent> now = digests_.contentOf(path);
+  if (auto known = digests_.cache().find(*stamp); !known || *known != digest) {
+    Result<linker::FileContent> now = digests_.cache().contentOf(path);
     if (now && now->digest != digest) {
       std::error_code error;
       fs::remove_all(entry, error);

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
 namespace splicehost::remote {
 
@@ -18,7 +19,7 @@ namespace {
 // Changes with the format.
 constexpr uint64_t kMark = 0x3253454749444853;
 // In the file. Some builds have thousands of libraries and files.
-constexpr size_t kMostRecords = 32768;
+constexpr size_t kMostRecords = linker::DigestCache::kMostEntries;
 
 // A record as it is in the file, which never leaves this machine.
 struct Record {
@@ -89,45 +90,26 @@ DigestMemory::DigestMemory(std::string file) : file_(std::move(file)) {
   ssize_t got = pread(fd.get(), records.data(), count * sizeof(Record), 0);
   if (got < 0) return;
   records.resize(static_cast<size_t>(got) / sizeof(Record));
-  known_.reserve(records.size() + 64);
   const std::array<char, 36> boot = bootId();
   for (const Record& record : records) {
     if (record.mark != kMark) beginAnew_ = true;
     if (record.mark != kMark || record.boot != boot || record.checksum != checksum(record)) continue;
-    known_.push_back(
-        {{record.device, record.inode, record.size, record.modified, record.changed, record.mount}, {record.digest}});
+    cache_.note({record.device, record.inode, record.size, record.modified, record.changed, record.mount},
+                {record.digest});
   }
-  saved_ = known_.size();
-}
-
-std::optional<linker::ContentDigest> DigestMemory::find(const linker::FileStamp& stamp) const {
-  for (auto known = known_.rbegin(); known != known_.rend(); ++known) {
-    if (known->stamp.inode == stamp.inode && known->stamp == stamp) return known->digest;
-  }
-  return std::nullopt;
-}
-
-Result<linker::FileContent> DigestMemory::contentOf(const std::string& path) {
-  Result<linker::FileStamp> stamp = linker::stampOf(path);
-  if (!stamp) return stamp.error();
-  if (auto known = find(*stamp)) return linker::FileContent{*known, *stamp, true};
-  Result<linker::OpenFile> file = linker::OpenFile::open(path);
-  if (!file) return file.error();
-  Result<linker::FileContent> content = file->content();
-  if (content && content->settled) known_.push_back({content->stamp, content->digest});
-  return content;
+  cache_.takeNew();
 }
 
 void DigestMemory::note(const linker::FileStamp& stamp, const linker::ContentDigest& digest, int64_t since) {
-  if (linker::hasSettled(stamp, since)) known_.push_back({stamp, digest});
+  if (linker::hasSettled(stamp, since)) cache_.note(stamp, digest);
 }
 
 void DigestMemory::save() {
   const std::array<char, 36> boot = bootId();
-  if (saved_ == known_.size() || boot.front() == '\0') return;
+  const auto added = cache_.takeNew();
+  if (added.empty() || boot.front() == '\0') return;
   std::vector<Record> records;
-  for (size_t i = saved_; i < known_.size(); ++i) {
-    const linker::FileStamp& stamp = known_[i].stamp;
+  for (const auto& [stamp, digest] : added) {
     Record record{};
     record.mark = kMark;
     record.boot = boot;
@@ -137,11 +119,10 @@ void DigestMemory::save() {
     record.size = stamp.size;
     record.modified = stamp.mtimeNs;
     record.changed = stamp.ctimeNs;
-    record.digest = known_[i].digest.bytes;
+    record.digest = digest.bytes;
     record.checksum = checksum(record);
     records.push_back(record);
   }
-  saved_ = known_.size();
   // A file that is begun anew takes the old one's place at once, so that nobody sees a part of it.
   // Containers that share it have processes of the same id, so the name is a random one.
   std::string target = beginAnew_ ? file_ + ".XXXXXX" : file_;

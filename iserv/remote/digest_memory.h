@@ -7,9 +7,7 @@
 
 #include <capnp/blob.h>
 
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "linker/content_identity.h"
 #include "protocol/result.h"
@@ -31,11 +29,7 @@ class DigestMemory {
   DigestMemory& operator=(const DigestMemory&) = delete;
   ~DigestMemory() { save(); }
 
-  // What a file with this stamp contains, if that is known.
-  std::optional<linker::ContentDigest> find(const linker::FileStamp& stamp) const;
-
-  // What is in a file, which is read if it must be. Fails if it cannot be read or does not hold still.
-  Result<linker::FileContent> contentOf(const std::string& path);
+  linker::DigestCache& cache() { return cache_; }
 
   // A file that nobody has open for writing is known to have this content, from the time `since` on
   // (linker::systemClock()).
@@ -45,13 +39,8 @@ class DigestMemory {
   void save();
 
  private:
-  struct Known {
-    linker::FileStamp stamp;
-    linker::ContentDigest digest;
-  };
   std::string file_;
-  std::vector<Known> known_;
-  size_t saved_ = 0;  // how many of them are in the file
+  linker::DigestCache cache_;
   bool beginAnew_ = false;
 };
 

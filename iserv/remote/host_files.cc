@@ -216,7 +216,7 @@ Result<DynamicSection> readDynamicSection(std::span<const std::byte> file, const
 
 Result<ContentSource> HostFiles::file(const std::string& path) {
   if (attention_ != nullptr && !attention_->isNeeded()) return Error{"nobody needs it"};
-  Result<linker::FileContent> content = memory_.contentOf(path);
+  Result<linker::FileContent> content = digests_.contentOf(path);
   if (!content) return content.error();
   ContentSource source{content->digest, content->stamp.size, baseName(path)};
   origins_.insert_or_assign(content->digest, Origin{path, content->stamp, ""});

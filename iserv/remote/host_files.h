@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "iserv/remote/digest_memory.h"
+#include "linker/content_identity.h"
 #include "protocol/attention.h"
 #include "protocol/remote.capnp.h"
 #include "protocol/result.h"
@@ -31,7 +31,8 @@ void setContent(schema::Content::Builder builder, const ContentSource& source);
 class HostFiles {
  public:
   // Both must outlive this. When the attention is cancelled, if there is one, files are not read any more.
-  explicit HostFiles(DigestMemory& memory, Attention* attention = nullptr) : memory_(memory), attention_(attention) {}
+  explicit HostFiles(linker::DigestCache& digests, Attention* attention = nullptr)
+      : digests_(digests), attention_(attention) {}
 
   // A file to be sent as it is.
   Result<ContentSource> file(const std::string& path);
@@ -65,7 +66,7 @@ class HostFiles {
 
   Status addSharedObject(const std::string& path, int depth, std::vector<SharedObject>& found);
 
-  DigestMemory& memory_;
+  linker::DigestCache& digests_;
   Attention* attention_;
   std::map<linker::ContentDigest, Origin> origins_;
   // Names of the shared objects that the target was told to load.

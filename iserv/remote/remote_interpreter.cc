@@ -57,7 +57,7 @@ RemoteInterpreter::RemoteInterpreter(RemoteOptions options, Attention& attention
       channel_(
           std::make_unique<Channel>(std::move(connected_.stream), patienceWith(options_.connectPatience), &attention)),
       digests_(options_.digestFile),
-      files_(digests_, &attention),
+      files_(digests_.cache(), &attention),
       started_(Clock::now()) {
   if (!connected_.command) return;
   channel_->expectGreeting(

@@ -14,6 +14,7 @@
 #include "iserv/front_end/front_end.h"
 #include "iserv/remote/channel.h"
 #include "iserv/remote/connect.h"
+#include "iserv/remote/digest_memory.h"
 #include "iserv/remote/host_files.h"
 #include "iserv/remote/project_files.h"
 

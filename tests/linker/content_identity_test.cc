@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <thread>
+#include <vector>
+
 #include "test_inputs.h"
 
 namespace splicehost::linker {
@@ -190,6 +193,35 @@ TEST(ContentIdentity, AnOpenFileStaysTheSameOne) {
 TEST(ContentIdentity, AStampThatProvesNothingNeverSettles) {
   const FileStamp stamp{1, 2, 3, 4, 5, 0};
   EXPECT_FALSE(hasSettled(stamp, systemClock()));
+}
+
+TEST(DigestCache, SaysWhatIsNewOnce) {
+  DigestCache cache;
+  const FileStamp stamp{1, 2, 3, 4, 5, 6};
+  cache.note(stamp, ContentDigest{{1}});
+  EXPECT_EQ(cache.takeNew().size(), 1u);
+  EXPECT_TRUE(cache.takeNew().empty());
+  cache.note(stamp, ContentDigest{{2}});
+  ASSERT_EQ(cache.takeNew().size(), 1u);
+  EXPECT_EQ(cache.find(stamp), ContentDigest{{2}});
+}
+
+TEST(DigestCache, ServesManyThreadsAtOnce) {
+  const test::TemporaryDirectory directory;
+  std::vector<std::string> files;
+  for (int i = 0; i < 8; ++i) files.push_back(directory.write("file" + std::to_string(i), std::string(i + 1, 'x')));
+  // All are old enough to be remembered.
+  DigestCache cache([] { return systemClock() + 60 * kSecond; });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 50; ++round) {
+        for (const std::string& file : files) EXPECT_EQ(cache.contentOf(file)->digest, *digestFile(file));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(cache.size(), files.size());
 }
 
 TEST(DigestCache, UsesTheSystemsClock) {

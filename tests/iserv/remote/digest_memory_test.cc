@@ -25,10 +25,10 @@ class DigestMemoryTest : public ::testing::Test {
 
 TEST_F(DigestMemoryTest, RemembersFromOneToTheNext) {
   { DigestMemory(memory()).note(stamp_, digest_, linker::systemClock()); }
-  EXPECT_EQ(DigestMemory(memory()).find(stamp_), digest_);
+  EXPECT_EQ(DigestMemory(memory()).cache().find(stamp_), digest_);
   linker::FileStamp other = stamp_;
   other.ctimeNs = 6;
-  EXPECT_EQ(DigestMemory(memory()).find(other), std::nullopt);
+  EXPECT_EQ(DigestMemory(memory()).cache().find(other), std::nullopt);
 }
 
 TEST_F(DigestMemoryTest, DoesNotTrustAFileThatCanChangeAndKeepItsStamp) {
@@ -36,28 +36,20 @@ TEST_F(DigestMemoryTest, DoesNotTrustAFileThatCanChangeAndKeepItsStamp) {
   young.ctimeNs = linker::systemClock();
   DigestMemory remembered(memory());
   remembered.note(young, digest_, linker::systemClock());
-  EXPECT_EQ(remembered.find(young), std::nullopt);
+  EXPECT_EQ(remembered.cache().find(young), std::nullopt);
 }
 
 TEST_F(DigestMemoryTest, DoesNotTrustAnotherMountOrKernel) {
   { DigestMemory(memory()).note(stamp_, digest_, linker::systemClock()); }
   linker::FileStamp remounted = stamp_;
   remounted.mount = 7;
-  EXPECT_EQ(DigestMemory(memory()).find(remounted), std::nullopt);
+  EXPECT_EQ(DigestMemory(memory()).cache().find(remounted), std::nullopt);
   // Numbers of mounts begin anew when the machine starts: the first thing after the mark says which start it was.
   std::fstream file(memory(), std::ios::in | std::ios::out);
   file.seekp(8);
   file << "00000000";
   file.close();
-  EXPECT_EQ(DigestMemory(memory()).find(stamp_), std::nullopt);
-}
-
-TEST_F(DigestMemoryTest, ReadsAFileThatItDoesNotKnow) {
-  std::string path = folder_.write("file", "abc");
-  auto digest = DigestMemory(memory()).contentOf(path);
-  ASSERT_TRUE(digest.ok());
-  EXPECT_EQ(digest->digest.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_FALSE(DigestMemory(memory()).contentOf(folder_.path() / "nothing").ok());
+  EXPECT_EQ(DigestMemory(memory()).cache().find(stamp_), std::nullopt);
 }
 
 TEST_F(DigestMemoryTest, PassesOverDamage) {
@@ -66,17 +58,17 @@ TEST_F(DigestMemoryTest, PassesOverDamage) {
   file.seekp(50);
   file << "?";
   file.close();
-  EXPECT_EQ(DigestMemory(memory()).find(stamp_), std::nullopt);
+  EXPECT_EQ(DigestMemory(memory()).cache().find(stamp_), std::nullopt);
   // A record that was cut short makes what follows it unreadable, so the file is begun anew.
   std::filesystem::resize_file(memory(), std::filesystem::file_size(memory()) - 3);
   { DigestMemory(memory()).note(stamp_, digest_, linker::systemClock()); }
-  EXPECT_EQ(DigestMemory(memory()).find(stamp_), digest_);
+  EXPECT_EQ(DigestMemory(memory()).cache().find(stamp_), digest_);
 }
 
 TEST_F(DigestMemoryTest, DoesWithoutAFile) {
   DigestMemory remembered("/nothing/here");
   remembered.note(stamp_, digest_, linker::systemClock());
-  EXPECT_EQ(remembered.find(stamp_), digest_);
+  EXPECT_EQ(remembered.cache().find(stamp_), digest_);
 }
 
 }  // namespace

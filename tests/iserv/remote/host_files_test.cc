@@ -51,8 +51,8 @@ class HostFilesTest : public ::testing::Test {
   }
 
   testing::TemporaryFolder folder_;
-  DigestMemory memory_{""};
-  HostFiles files_{memory_};
+  linker::DigestCache digests_;
+  HostFiles files_{digests_};
 };
 
 TEST_F(HostFilesTest, SendsFilesFromAnyOffset) {
@@ -73,8 +73,8 @@ TEST_F(HostFilesTest, DoesNotSendAFileThatHasChanged) {
 
 TEST_F(HostFilesTest, SendsNothingThatWasNotNamed) {
   folder_.write("file", "abc");
-  linker::ContentDigest digest = DigestMemory("").contentOf(folder_.path() / "file").ok()
-                                     ? DigestMemory("").contentOf(folder_.path() / "file")->digest
+  linker::ContentDigest digest = linker::DigestCache().contentOf(folder_.path() / "file").ok()
+                                     ? linker::DigestCache().contentOf(folder_.path() / "file")->digest
                                      : linker::ContentDigest();
   EXPECT_NE(text(digest).find("was not named"), std::string::npos);
 }

@@ -50,8 +50,8 @@ class ProjectFilesTest : public ::testing::Test {
   }
 
   testing::TemporaryFolder folder_;
-  DigestMemory memory_{""};
-  HostFiles files_{memory_};
+  linker::DigestCache digests_;
+  HostFiles files_{digests_};
   ProjectSelection selection_;
 };
 
