@@ -120,8 +120,9 @@ Status goElsewhere(const Configuration& configuration, const Manifest& manifest,
     std::error_code error;
     std::string root = configuration.root.empty() ? std::filesystem::current_path(error).string() : configuration.root;
     while (root.size() > 1 && root.ends_with('/')) root.pop_back();
-    if (error || !std::filesystem::is_directory(root, error)) return Error{"root: " + root + " is no folder"};
-    if (root == "/") return Error{"root: the root folder itself cannot be shown on another machine; name a project's"};
+    if (error || !std::filesystem::is_directory(root, error)) return Error{"root: " + root + " is no directory"};
+    if (root == "/")
+      return Error{"root: the root directory itself cannot be shown on another machine; name a project's"};
     elsewhere.files = remote::ProjectSelection{root, configuration.exclude};
     elsewhere.files->maxFileBytes = configuration.maxFileBytes;
   }
@@ -143,24 +144,24 @@ Status locate(const char* argv0, const CommandLine& line, FrontEndOptions& optio
   std::error_code error;
   auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return Error{"/proc/self/exe: " + error.message()};
-  std::string folder = self.parent_path();
+  std::string directory = self.parent_path();
   options.programName = std::filesystem::path(argv0).filename();
   options.way = wayOf(options.programName);
 
-  Result<Manifest> manifest = readManifest(folder);
+  Result<Manifest> manifest = readManifest(directory);
   if (!manifest) return manifest.error();
   options.version = ghc::findVersion(manifest->ghcVersion);
   if (options.version == nullptr) {
-    return Error{folder + " is for GHC " + manifest->ghcVersion + ", which this build does not know"};
+    return Error{directory + " is for GHC " + manifest->ghcVersion + ", which this build does not know"};
   }
   auto identity = manifest->identities.find(wayName(options.way));
   if (identity == manifest->identities.end()) {
     return Error{"there is no interpreter of the " + std::string(wayName(options.way)) + " way for GHC " +
-                 manifest->ghcVersion + " in " + folder + "; `iservctl doctor` tells what is missing"};
+                 manifest->ghcVersion + " in " + directory + "; `iservctl doctor` tells what is missing"};
   }
   options.identity = identity->second;
   options.libraries = manifest->libraries[identity->first];
-  options.program = folder + "/interpreter" + std::string(waySuffix(options.way));
+  options.program = directory + "/interpreter" + std::string(waySuffix(options.way));
 
   Result<Configuration> configuration = readConfiguration();
   if (!configuration) return configuration.error();
@@ -170,7 +171,7 @@ Status locate(const char* argv0, const CommandLine& line, FrontEndOptions& optio
   if (!configuration->via.empty()) return goElsewhere(*configuration, *manifest, options);
 
   // RTS options are for one interpreter; and an application that is one (docs/examples) has no broker.
-  std::string broker = folder + "/../iserv/iservd";
+  std::string broker = directory + "/../iserv/iservd";
   if (!options.rtsOptions.empty() || getenv("GHCRTS") != nullptr || access(broker.c_str(), X_OK) != 0) {
     return Done{};
   }

@@ -32,15 +32,15 @@ constexpr int kAttempts = 3;
 // Of a timespec, or of statx()'s form of one.
 std::int64_t nanoseconds(const auto& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
-FileStamp stampFrom(const struct statx& status, std::uint64_t mount) {
-  FileStamp stamp;
-  stamp.device = makedev(status.stx_dev_major, status.stx_dev_minor);
-  stamp.inode = status.stx_ino;
-  stamp.size = status.stx_size;
-  stamp.mtimeNs = nanoseconds(status.stx_mtime);
-  stamp.ctimeNs = nanoseconds(status.stx_ctime);
-  stamp.mount = mount;
-  return stamp;
+FileSignature signatureFrom(const struct statx& status, std::uint64_t mount) {
+  FileSignature signature;
+  signature.device = makedev(status.stx_dev_major, status.stx_dev_minor);
+  signature.inode = status.stx_ino;
+  signature.size = status.stx_size;
+  signature.mtimeNs = nanoseconds(status.stx_mtime);
+  signature.ctimeNs = nanoseconds(status.stx_ctime);
+  signature.mount = mount;
+  return signature;
 }
 
 const Error kNotRegular{"this is not a regular file"};
@@ -74,10 +74,11 @@ std::int64_t systemClock() {
   return nanoseconds(now);
 }
 
-bool hasSettled(const FileStamp& stamp, std::int64_t now) {
+bool hasSettled(const FileSignature& signature, std::int64_t now) {
   // A time in the future, from when the clock was wrong, is no settled one either.
   // That there is no file is no matter of times.
-  return stamp == FileStamp{} || (stamp.mount != 0 && stamp.ctimeNs < now - DigestCache::kSettlingTime.count());
+  return signature == FileSignature{} ||
+         (signature.mount != 0 && signature.ctimeNs < now - DigestCache::kSettlingTime.count());
 }
 
 std::string ContentDigest::hex() const {
@@ -91,26 +92,26 @@ std::string ContentDigest::hex() const {
   return text;
 }
 
-Result<FileStamp> stampOf(const std::string& path) {
+Result<FileSignature> signatureOf(const std::string& path) {
   struct statx status;
   if (!examine(AT_FDCWD, path.c_str(), status)) return systemError("cannot examine " + path, errno);
   const std::uint64_t mount = provingMount(path, status);
   if (!S_ISREG(status.stx_mode)) return kNotRegular.within(path);
-  return stampFrom(status, mount);
+  return signatureFrom(status, mount);
 }
 
-Result<FileStamp> stampOf(int fd) {
+Result<FileSignature> signatureOf(int fd) {
   struct statx status;
   if (!examine(fd, "", status)) return systemError("cannot examine the file", errno);
   if (!S_ISREG(status.stx_mode)) return kNotRegular;
-  return stampFrom(status, provingMount(fd, status));
+  return signatureFrom(status, provingMount(fd, status));
 }
 
-FileStamp stampOfAny(const std::string& path) {
+FileSignature signatureOfAny(const std::string& path) {
   struct statx status;
   if (!examine(AT_FDCWD, path.c_str(), status)) return {};
   const std::uint64_t mount = provingMount(path, status);
-  return stampFrom(status, mount);
+  return signatureFrom(status, mount);
 }
 
 std::string kernelPathOf(const std::string& path) {
@@ -132,11 +133,11 @@ bool isWrittenTo(int fd) {
 }
 
 Result<OpenFile> OpenFile::open(const std::string& path) {
-  // O_NONBLOCK: a FIFO is refused by stampOf(), but opening it must not wait for a writer.
+  // O_NONBLOCK: a FIFO is refused by signatureOf(), but opening it must not wait for a writer.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return systemError("cannot open " + path, errno);
   OpenFile file(fd, path);
-  if (Result<FileStamp> stamp = file.stamp(); !stamp) return stamp.error();
+  if (Result<FileSignature> signature = file.signature(); !signature) return signature.error();
   return file;
 }
 
@@ -144,23 +145,23 @@ OpenFile::~OpenFile() {
   if (fd_ >= 0) close(fd_);
 }
 
-Result<FileStamp> OpenFile::stamp() const {
-  Result<FileStamp> stamp = stampOf(fd_);
-  if (!stamp) return stamp.error().within(path_);
-  return stamp;
+Result<FileSignature> OpenFile::signature() const {
+  Result<FileSignature> signature = signatureOf(fd_);
+  if (!signature) return signature.error().within(path_);
+  return signature;
 }
 
 Result<FileContent> OpenFile::content(const Clock& clock) const {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    // The order matters: clock, stamp, writers, content, stamp. The digest is that of the stamp if the stamp
-    // is the same after the reading.
+    // The order matters: clock, signature, writers, content, signature. The digest is that of the signature if the
+    // signature is the same after the reading.
     const std::int64_t now = clock();
-    Result<FileStamp> before = stamp();
+    Result<FileSignature> before = signature();
     if (!before) return before.error();
     const bool settled = hasSettled(*before, now) && !isWrittenTo(fd_);
     Result<ContentDigest> digest = digestDescriptor(fd_);
     if (!digest) return digest.error().within(path_);
-    Result<FileStamp> after = stamp();
+    Result<FileSignature> after = signature();
     if (!after) return after.error();
     if (*before == *after) return FileContent{*digest, *after, settled};
   }
@@ -177,17 +178,17 @@ Result<ContentDigest> digestFile(const std::string& path) {
 
 DigestCache::DigestCache() : DigestCache(systemClock) {}
 
-std::optional<ContentDigest> DigestCache::find(const FileStamp& stamp) const {
+std::optional<ContentDigest> DigestCache::find(const FileSignature& signature) const {
   const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(stamp);
+  const auto found = entries_.find(signature);
   if (found == entries_.end()) return std::nullopt;
   return found->second.digest;
 }
 
-void DigestCache::note(const FileStamp& stamp, const ContentDigest& digest) {
+void DigestCache::note(const FileSignature& signature, const ContentDigest& digest) {
   const std::lock_guard lock(mutex_);
   if (entries_.size() >= kMostEntries) entries_.clear();
-  entries_.insert_or_assign(stamp, Entry{digest, true});
+  entries_.insert_or_assign(signature, Entry{digest, true});
 }
 
 std::size_t DigestCache::size() const {
@@ -195,32 +196,32 @@ std::size_t DigestCache::size() const {
   return entries_.size();
 }
 
-std::vector<std::pair<FileStamp, ContentDigest>> DigestCache::takeNew() {
+std::vector<std::pair<FileSignature, ContentDigest>> DigestCache::takeNew() {
   const std::lock_guard lock(mutex_);
-  std::vector<std::pair<FileStamp, ContentDigest>> found;
-  for (auto& [stamp, entry] : entries_) {
-    if (std::exchange(entry.isNew, false)) found.emplace_back(stamp, entry.digest);
+  std::vector<std::pair<FileSignature, ContentDigest>> found;
+  for (auto& [signature, entry] : entries_) {
+    if (std::exchange(entry.isNew, false)) found.emplace_back(signature, entry.digest);
   }
   return found;
 }
 
 Result<FileContent> DigestCache::contentOf(const std::string& path) {
-  const Result<FileStamp> stamp = stampOf(path);
-  if (!stamp) return stamp.error();
-  if (const auto known = find(*stamp)) return FileContent{*known, *stamp, true};
+  const Result<FileSignature> signature = signatureOf(path);
+  if (!signature) return signature.error();
+  if (const auto known = find(*signature)) return FileContent{*known, *signature, true};
   Result<OpenFile> file = OpenFile::open(path);
   if (!file) return file.error();
   Result<FileContent> content = file->content(clock_);
-  if (content && content->settled) note(content->stamp, content->digest);
+  if (content && content->settled) note(content->signature, content->digest);
   return content;
 }
 
-std::size_t DigestCache::StampHash::operator()(const FileStamp& stamp) const {
+std::size_t DigestCache::SignatureHash::operator()(const FileSignature& signature) const {
   // Inode and ctime tell almost all files apart; multiplying by an odd constant (2^64 divided by
   // the golden ratio) spreads them over the whole word.
   constexpr std::uint64_t kSpread = 0x9E3779B97F4A7C15;
-  std::uint64_t hash = stamp.inode;
-  for (const std::uint64_t part : {static_cast<std::uint64_t>(stamp.ctimeNs), stamp.size})
+  std::uint64_t hash = signature.inode;
+  for (const std::uint64_t part : {static_cast<std::uint64_t>(signature.ctimeNs), signature.size})
     hash = (hash ^ (hash >> 32)) * kSpread + part;
   return static_cast<std::size_t>(hash * kSpread);
 }

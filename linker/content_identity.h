@@ -3,21 +3,21 @@
 // Two builds put the same library at different paths, and one build puts a new library where the
 // old one was; so a library is identified by the SHA-256 of its bytes. Hashing tens of megabytes
 // before each compile would cost more than it saves, and therefore digests are remembered by a
-// stamp, which one statx() yields: mount, device, inode, size and times. Whenever a file's content
+// signature, which one statx() yields: mount, device, inode, size and times. Whenever a file's content
 // changes the kernel sets its ctime, which programs cannot set back. Which file systems this is
 // true of is in linker/file_system.h; on all others a file is hashed every time.
 //
-// The stamp has two holes more. Kernels take file times from a clock that ticks every few
+// The signature has two holes more. Kernels take file times from a clock that ticks every few
 // milliseconds, and some file systems store whole seconds. A file that is hashed and then written
-// again within the same tick keeps its stamp. (Git calls such an index entry "racily clean".) A
-// stamp is therefore remembered only if its ctime had already passed by more than such a tick when
+// again within the same tick keeps its signature. (Git calls such an index entry "racily clean".) A
+// signature is therefore remembered only if its ctime had already passed by more than such a tick when
 // the hashing began: any later change then gets a later time. A file that is younger is hashed
 // again the next time, and so is one whose ctime is in the future. (The mtime is the programs' to
 // set, and does not count.)
 //
 // And whoever has mapped a file to write to it sets its times when he first writes to a page, but
 // not again until the kernel has written that page to the disk, which on tmpfs is never. So the
-// stamp of a file that is open for writing is not remembered either. Only a file's owner can see
+// signature of a file that is open for writing is not remembered either. Only a file's owner can see
 // that (isWrittenTo()); the files of others are believed.
 #pragma once
 
@@ -49,7 +49,7 @@ struct ContentDigest {
 };
 
 // What the file system says about a file's content without its being read.
-struct FileStamp {
+struct FileSignature {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
   std::uint64_t size = 0;
@@ -57,18 +57,18 @@ struct FileStamp {
   std::int64_t mtimeNs = 0;
   std::int64_t ctimeNs = 0;
   // The number of the mount that the file is on (linker/file_system.h); 0 if the file system is one whose
-  // stamps prove nothing.
+  // signatures prove nothing.
   std::uint64_t mount = 0;
 
-  friend bool operator==(const FileStamp&, const FileStamp&) = default;
+  friend bool operator==(const FileSignature&, const FileSignature&) = default;
 };
 
-// The stamp of a regular file; any other kind of file is an error. A symbolic link is followed.
-Result<FileStamp> stampOf(const std::string& path);
-Result<FileStamp> stampOf(int fd);
+// The signature of a regular file; any other kind of file is an error. A symbolic link is followed.
+Result<FileSignature> signatureOf(const std::string& path);
+Result<FileSignature> signatureOf(int fd);
 
-// The stamp of whatever is at a path, zeros if nothing is. A folder's changes when a name appears in it or goes.
-FileStamp stampOfAny(const std::string& path);
+// The signature of whatever is at a path, zeros if nothing is. A directory's changes when a name appears in it or goes.
+FileSignature signatureOfAny(const std::string& path);
 
 // The path by which the kernel knows what is at a path, as in /proc/self/maps; empty if nothing is.
 std::string kernelPathOf(const std::string& path);
@@ -76,9 +76,9 @@ std::string kernelPathOf(const std::string& path);
 // Nanoseconds since 1970.
 std::int64_t systemClock();
 
-// Whether, from a time `now` on, no change of the file can leave it with this stamp, if nobody had it open for writing
-// at that time.
-bool hasSettled(const FileStamp& stamp, std::int64_t now);
+// Whether, from a time `now` on, no change of the file can leave it with this signature, if nobody had it open for
+// writing at that time.
+bool hasSettled(const FileSignature& signature, std::int64_t now);
 
 // Whether somebody has the file open for writing, as far as this user may know. `fd` must be open for reading.
 bool isWrittenTo(int fd);
@@ -89,8 +89,8 @@ using Clock = std::function<std::int64_t()>;
 // What is in a file.
 struct FileContent {
   ContentDigest digest;
-  FileStamp stamp;
-  bool settled = false;  // whether the stamp stands for the content for ever
+  FileSignature signature;
+  bool settled = false;  // whether the signature stands for the content for ever
 };
 
 // A regular file, held open: whatever becomes of its path, all that is learnt of it is of one and the same file.
@@ -104,7 +104,7 @@ class OpenFile {
   ~OpenFile();
 
   int fd() const { return fd_; }
-  Result<FileStamp> stamp() const;
+  Result<FileSignature> signature() const;
   // Hashes it. It is read, not mapped, so that a file which is truncated meanwhile is an odd digest and not a
   // SIGBUS. Fails if it cannot be read or does not hold still.
   Result<FileContent> content(const Clock& clock = systemClock) const;
@@ -120,44 +120,44 @@ Result<ContentDigest> digestFile(const std::string& path);
 // The digests of files seen before. Threads may use it at the same time.
 class DigestCache {
  public:
-  // How old a stamp's ctime must be when hashing begins for the stamp to be remembered: the coarsest
-  // time stamps that are believed are the whole seconds of ext2.
+  // How old a signature's ctime must be when hashing begins for the signature to be remembered: the coarsest
+  // time signatures that are believed are the whole seconds of ext2.
   static constexpr std::chrono::nanoseconds kSettlingTime = std::chrono::seconds(2);
 
-  // The number of stamps kept. Beyond it the cache forgets all and begins anew, which costs time
+  // The number of signatures kept. Beyond it the cache forgets all and begins anew, which costs time
   // and no correctness; no build has as many libraries.
   static constexpr std::size_t kMostEntries = 32768;
 
   DigestCache();
   explicit DigestCache(Clock clock) : clock_(std::move(clock)) {}
 
-  // What a file with this stamp contains, if that is known.
-  std::optional<ContentDigest> find(const FileStamp& stamp) const;
+  // What a file with this signature contains, if that is known.
+  std::optional<ContentDigest> find(const FileSignature& signature) const;
 
-  // A file with this stamp, which stands for its content for ever, is known to contain this.
-  void note(const FileStamp& stamp, const ContentDigest& digest);
+  // A file with this signature, which stands for its content for ever, is known to contain this.
+  void note(const FileSignature& signature, const ContentDigest& digest);
 
-  // What is in the file, from memory if its stamp is known, and otherwise by reading it. Fails
+  // What is in the file, from memory if its signature is known, and otherwise by reading it. Fails
   // if the file cannot be read or does not hold still.
   Result<FileContent> contentOf(const std::string& path);
 
   std::size_t size() const;
 
   // What has become known since the last call, in any order: for who keeps it elsewhere.
-  std::vector<std::pair<FileStamp, ContentDigest>> takeNew();
+  std::vector<std::pair<FileSignature, ContentDigest>> takeNew();
 
  private:
   struct Entry {
     ContentDigest digest;
     bool isNew;
   };
-  struct StampHash {
-    std::size_t operator()(const FileStamp& stamp) const;
+  struct SignatureHash {
+    std::size_t operator()(const FileSignature& signature) const;
   };
 
   Clock clock_;
   mutable std::mutex mutex_;  // not held while a file is read
-  std::unordered_map<FileStamp, Entry, StampHash> entries_;
+  std::unordered_map<FileSignature, Entry, SignatureHash> entries_;
 };
 
 }  // namespace splicehost::linker

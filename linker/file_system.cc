@@ -36,7 +36,7 @@ constexpr std::uint64_t kLocal[] = {
     0x2FC12FC1,  // ZFS
     0xCA451A4E,  // bcachefs
     0x01021994,  // tmpfs
-    0x858458F6,  // ramfs, a root folder in an initramfs
+    0x858458F6,  // ramfs, a root directory in an initramfs
 };
 
 // The words of a mountinfo line, or of its options.

@@ -1,6 +1,6 @@
 // What kind of file system a file is on, as far as it says whether the file's times can be believed.
 //
-// Note [Stamps that are identities]. A file's size and times say that its content is the same as before only if
+// Note [Signatures that are identities]. A file's size and times say that its content is the same as before only if
 // nobody but the kernel sets its ctime, at each change, from this machine's clock. That holds for the local file
 // systems in the list of provesContent(), mounted read-write, and for overlays that are written to, on such. It does
 // not hold for images that were made elsewhere and cannot be written to (squashfs, erofs, iso9660, or ext4 mounted
@@ -8,7 +8,7 @@
 // machine or a program keeps the times (NFS, CIFS, 9p, FUSE, virtiofs), or where there is no ctime (FAT, exFAT).
 // Files there have to be read to know what is in them. So do those on kinds that are not in the list.
 //
-// An image may be mounted read-write, too, with other files' inodes and times. So the mount is part of a stamp: its
+// An image may be mounted read-write, too, with other files' inodes and times. So the mount is part of a signature: its
 // number is never given twice from Linux 6.8 on (STATX_MNT_ID_UNIQUE in statx(2)). Before, numbers are given again, and
 // loop devices, which are made for images, are not believed.
 //
@@ -35,7 +35,7 @@ struct FileSystem {
   std::vector<FileSystem> layers = {};
 };
 
-// Whether a file's stamp is an identity of its content there.
+// Whether a file's signature is an identity of its content there.
 bool provesContent(const FileSystem& system);
 
 // The line of a mount in /proc/self/mountinfo (proc_pid_mountinfo(5)).
@@ -43,11 +43,11 @@ struct MountLine {
   bool isReadOnly = false;               // the file system itself
   std::vector<std::string> layers = {};  // of an overlay: paths, as whoever mounted it has given them
 };
-// Nothing of it if the mount is not in the table: a process sees only what is below its root folder.
+// Nothing of it if the mount is not in the table: a process sees only what is below its root directory.
 Result<MountLine> findMount(std::string_view table, std::uint64_t id);
 
-// statx(2) of what makes up a stamp, the mount's number included: of AT_FDCWD and a path, or of a descriptor and "".
-// False and errno if it fails.
+// statx(2) of what makes up a signature, the mount's number included: of AT_FDCWD and a path, or of a descriptor and
+// "". False and errno if it fails.
 bool examine(int fd, const char* path, struct statx& status);
 
 // The number of the mount that a file is on, if it is one on which provesContent(), and otherwise 0. `status` is that

@@ -56,43 +56,43 @@ PathGuard::~PathGuard() {
   }
 }
 
-// Each folder is watched before it is looked into, so no change gets lost.
+// Each directory is watched before it is looked into, so no change gets lost.
 Status PathGuard::walk() {
   std::deque<std::string> names;
   putFirst(path_, names);
-  std::string folder;
+  std::string directory;
   int links = 0;
   while (!names.empty()) {
     const std::string name = std::exchange(names.front(), {});
     names.pop_front();
     if (name == ".") continue;
     if (name == "..") {
-      folder.resize(folder.empty() ? 0 : folder.rfind('/'));
+      directory.resize(directory.empty() ? 0 : directory.rfind('/'));
       continue;
     }
-    if (Status watched = watch(folder + "/", name); !watched) return watched;
-    const std::string path = folder + "/" + name;
+    if (Status watched = watch(directory + "/", name); !watched) return watched;
+    const std::string path = directory + "/" + name;
     std::array<char, 4096> target;
     const ssize_t size = readlink(path.c_str(), target.data(), target.size());
     if (size < 0 && errno != EINVAL) return systemError(path, errno);
     if (size < 0) {
-      folder = path;
+      directory = path;
       continue;
     }
     if (++links > kMostLinks) return systemError(path_, ELOOP);
-    if (target[0] == '/') folder.clear();
+    if (target[0] == '/') directory.clear();
     putFirst({target.data(), static_cast<std::size_t>(size)}, names);
   }
   return Done{};
 }
 
-Status PathGuard::watch(const std::string& folder, const std::string& name) {
+Status PathGuard::watch(const std::string& directory, const std::string& name) {
   const int number = inotify_add_watch(
-      events_, folder.c_str(),
+      events_, directory.c_str(),
       IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
-  // A folder that this user may pass through and not read is another user's to change.
+  // A directory that this user may pass through and not read is another user's to change.
   if (number < 0 && errno == EACCES) return Done{};
-  if (number < 0) return systemError("watching " + folder, errno);
+  if (number < 0) return systemError("watching " + directory, errno);
   names_[number].insert(name);
   return Done{};
 }
@@ -109,7 +109,7 @@ Status PathGuard::unchanged() {
     for (ssize_t at = 0; at < size;) {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
       at += static_cast<ssize_t>(sizeof *event + event->len);
-      // Of a folder itself, or that events were lost.
+      // Of a directory itself, or that events were lost.
       if ((event->mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)) == 0) return changed;
       const auto names = names_.find(event->wd);
       if (names == names_.end() || names->second.contains(event->name)) return changed;

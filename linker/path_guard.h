@@ -1,8 +1,8 @@
 // Whether a path led to the same file all the time.
 //
 // The RTS's linker and the system's take paths, and open them themselves. So what is loaded is the file that was
-// looked at before only if the path has led to it in between, too: a folder on it may be swapped for another one and
-// back again. All folders and links on the path are watched for changes of the names that it goes through
+// looked at before only if the path has led to it in between, too: a directory on it may be swapped for another one and
+// back again. All directories and links on the path are watched for changes of the names that it goes through
 // (inotify(7)), and the table of mounts for changes of any kind (proc_pid_mountinfo(5): poll() says so).
 #pragma once
 
@@ -29,12 +29,12 @@ class PathGuard {
  private:
   explicit PathGuard(std::string path) : path_(std::move(path)) {}
   Status walk();
-  Status watch(const std::string& folder, const std::string& name);
+  Status watch(const std::string& directory, const std::string& name);
 
   std::string path_;
   int events_ = -1;  // inotify's
   int mounts_ = -1;  // the table
-  // By inotify's number of a folder, the names in it that count.
+  // By inotify's number of a directory, the names in it that count.
   std::map<int, std::set<std::string>> names_;
 };
 

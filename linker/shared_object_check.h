@@ -11,7 +11,7 @@
 namespace splicehost::linker {
 
 // Fails if the file is a shared object of which a part is missing. All else is the loader's to say: what is no ELF
-// file, or for another machine, or not there, or named without a folder, which the loader searches for.
+// file, or for another machine, or not there, or named without a directory, which the loader searches for.
 Status checkSharedObject(const std::string& path);
 
 }  // namespace splicehost::linker

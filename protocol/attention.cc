@@ -42,9 +42,9 @@ int Attention::poll(std::span<pollfd> fds, int milliseconds) {
   std::array<pollfd, kMost + 2> all;
   size_t count = std::min(fds.size(), kMost);
   std::copy_n(fds.begin(), count, all.begin());
-  bool listed = std::ranges::find(fds, requester_, &pollfd::fd) != fds.end();
+  bool listed = std::ranges::find(fds, client_, &pollfd::fd) != fds.end();
   // poll() ignores a negative fd.
-  pollfd& requester = all[count] = {listed ? -1 : requester_, POLLRDHUP, 0};
+  pollfd& client = all[count] = {listed ? -1 : client_, POLLRDHUP, 0};
   pollfd& signals = all[count + 1] = {signals_ != nullptr ? signals_->fd() : -1, POLLIN, 0};
   if (end_) {
     auto left = std::chrono::ceil<Milliseconds>(*end_ - Clock::now()).count();
@@ -53,7 +53,7 @@ int Attention::poll(std::span<pollfd> fds, int milliseconds) {
   }
   int ready = cancelled_ ? 0 : ::poll(all.data(), count + 2, milliseconds);
   std::copy_n(all.begin(), count, fds.begin());
-  if (requester.revents != 0 || (ready == 0 && end_ && *end_ <= Clock::now())) cancelled_ = true;
+  if (client.revents != 0 || (ready == 0 && end_ && *end_ <= Clock::now())) cancelled_ = true;
   if (cancelled_) {
     errno = ECANCELED;
     return -1;

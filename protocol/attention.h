@@ -46,11 +46,11 @@ class Signals {
 
 class Attention {
  public:
-  // `signals` (which may be null) must outlive this, and so must `requester`: an fd of whoever wants what is waited
+  // `signals` (which may be null) must outlive this, and so must `client`: an fd of whoever wants what is waited
   // for, at which it hangs up; negative if there is none.
-  explicit Attention(Signals* signals, int requester = -1) : signals_(signals), requester_(requester) {}
+  explicit Attention(Signals* signals, int client = -1) : signals_(signals), client_(client) {}
 
-  // As poll(2). Fails with EINTR when signals were taken, and with ECANCELED once it is cancelled: when the requester
+  // As poll(2). Fails with EINTR when signals were taken, and with ECANCELED once it is cancelled: when the client
   // is gone, unless its fd is one of `fds`, whose user sees that himself.
   int poll(std::span<pollfd> fds, int milliseconds);
   // Looks, for work that does not wait. False once it is cancelled.
@@ -69,7 +69,7 @@ class Attention {
 
  private:
   Signals* signals_;
-  int requester_;
+  int client_;
   bool cancelled_ = false;
   std::optional<std::chrono::steady_clock::time_point> end_;
 };

@@ -33,8 +33,8 @@ enum LoadKind {
   # No file.
 }
 
-struct FileStamp {
-  # What the file system says about a file's content. Two files with the same stamp are one.
+struct FileSignature {
+  # What the file system says about a file's content. Two files with the same signature are one.
   device @0 :UInt64;
   # As stat() has it.
   inode @1 :UInt64;
@@ -46,7 +46,7 @@ struct FileStamp {
   changed @4 :Int64;
   # Nanoseconds since 1970.
   mount @5 :UInt64;
-  # The mount that it is on (linker/file_system.h); 0 if stamps prove nothing there.
+  # The mount that it is on (linker/file_system.h); 0 if signatures prove nothing there.
 }
 
 struct LoadOperation {
@@ -74,8 +74,8 @@ struct Trie {
     # What leads from the parent to this node; of the root, nothing.
     sha256 @2 :Data;
     # The content of the operation's file: 32 bytes; or empty if it has none that has a path.
-    stamps @3 :List(FileStamp);
-    # Files that are known to have this content. A stamp is listed only if no later change of the file
+    signatures @3 :List(FileSignature);
+    # Files that are known to have this content. A signature is listed only if no later change of the file
     # can have the same (linker/content_identity.h).
     children @4 :List(UInt32);
     # Positions in `nodes`.
@@ -110,7 +110,7 @@ struct ToBroker {
     # A client's first message. Answer: trie, ready or refused.
     attach @1 :Attach;
     # A front end wants a session. With fds: the session's end of a stream socket pair, on which the
-    # session will speak the protocol of interpreter.capnp; then one folder, the working directory; then
+    # session will speak the protocol of interpreter.capnp; then one directory, the working directory; then
     # standard input, output and error; then those of Attach.descriptors. Answer: attached or refused. Once per
     # connection.
     identify @2 :Data;
@@ -202,9 +202,9 @@ struct Attach {
 struct FileView {
   # Files of another machine, which a session for a client there sees at the paths that they have there.
   root @0 :Data;
-  # Absolute path of a folder, which need not exist here.
+  # Absolute path of a directory, which need not exist here.
   content @1 :Data;
-  # The folder that is to be seen there, read-only.
+  # The directory that is to be seen there, read-only.
   workingDirectory @2 :Data;
   # Absolute path.
 }
@@ -238,7 +238,7 @@ struct BrokerStatus {
   # The broker's.
   started @1 :Int64;
   # When, nanoseconds since 1970.
-  folder @2 :Text;
+  directory @2 :Text;
   # Where its socket is.
   zygotes @3 :List(Zygote);
   # Root zygotes first.
@@ -318,7 +318,7 @@ struct ToZygote {
     fork @2 :ForkPurpose;
     # With an fd, the child's socket to the broker. Fork; the child waits for messages there, as this
     # process does here. Answer: forked.
-    become @3 :Become;
+    startSession @3 :StartSession;
     # With the fds of ToBroker.attach: become a session. The process hangs up on the broker when it has
     # taken over.
   }
@@ -332,7 +332,7 @@ enum ForkPurpose {
   # To become a session and nothing else: it makes ready what every session needs.
 }
 
-struct Become {
+struct StartSession {
   attach @0 :Attach;
   # The client's.
   replay @1 :List(LoadOperation);
@@ -386,10 +386,10 @@ struct Loaded {
 struct LoadedFile {
   sha256 @0 :Data;
   # Of the operation's file: 32 bytes; or empty if it has none that has a path.
-  stamp @1 :FileStamp;
+  signature @1 :FileSignature;
   # Of that file, when it was loaded.
   settled @2 :Bool;
-  # Whether no later change of the file can have the same stamp.
+  # Whether no later change of the file can have the same signature.
   nanoseconds @3 :UInt64;
   # How long the loading took.
   conditions @4 :Conditions;
@@ -406,18 +406,18 @@ struct Conditions {
   files @0 :List(File);
   # They are as they were: shared objects that were mapped, files that were read, and files which the loader found
   # where it searched and did not take, or could not.
-  folders @1 :List(File);
+  directories @1 :List(File);
   # Where the loader searched, or may have searched; which are absent, or have none of `names` in them, but for
-  # those in `files` and in `folders`.
+  # those in `files` and in `directories`.
   names @2 :List(Data);
   # What it searched for.
   struct File {
     path @0 :Data;
     # As the loader found it.
-    stamp @1 :FileStamp;
-    # Its stamp, whatever kind of file it is; all zeros if there is none.
+    signature @1 :FileSignature;
+    # Its signature, whatever kind of file it is; all zeros if there is none.
     unsettled @2 :Bool;
-    # A later change might have the same stamp.
+    # A later change might have the same signature.
     sha256 @3 :Data;
     # If so, the content of a regular file.
     resolved @4 :Data;

@@ -20,7 +20,7 @@
 #include <optional>
 #include <vector>
 
-#include "protocol/brief_wait.h"
+#include "protocol/adaptive_polling.h"
 #include "protocol/ghc_binary.h"
 #include "protocol/interpreter.capnp.h"
 #include "protocol/result.h"
@@ -70,7 +70,7 @@ class Connection {
   Result<size_t> readFd(void* target, size_t size);
 
   kj::AutoCloseFd fd_;
-  BriefWait wait_;
+  AdaptivePolling wait_;
   // What has been read of the messages to come is between begin_ and end_.
   std::vector<std::byte> buffer_;
   size_t begin_ = 0;

@@ -6,7 +6,7 @@
 # Transport: one byte stream in each direction (a Unix socket in local use). Each message is one
 # Cap'n Proto message in the standard stream framing (segment table, then segments). A client sends
 # ToInterpreter, the interpreter sends FromInterpreter. The first message each way is `hello`; after
-# that it is a dialogue: the client sends a `request`, the interpreter answers with a `reply`.
+# that it is a transcript: the client sends a `request`, the interpreter answers with a `reply`.
 # While a `runTh` or `runModFinalizers` request is being answered the interpreter may send any number
 # of `thRequest`, each answered by the client with one or more `thAnswer`.
 #
@@ -185,7 +185,7 @@ struct Request {
     # Unload an object file or archive that was loaded from this path. Reply: done, or failed.
 
     addLibrarySearchPath @9 :Text $reply("pointer");
-    # Add a folder to those that `loadDll` searches. Reply: pointer, naming the entry. (Without
+    # Add a directory to those that `loadDll` searches. Reply: pointer, naming the entry. (Without
     # effect but on Windows.)
 
     removeLibrarySearchPath @10 :UInt64 $reply("bool");

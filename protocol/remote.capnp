@@ -69,7 +69,7 @@ struct FrontEndHello {
   # What the compiler's code is made for. All of it must be as the target has it, but for an empty build.
   variables @3 :List(Data);
   # Of the environment ("NAME=value"): what interpreted code should see on the target, too.
-  folder @4 :Data;
+  directory @4 :Data;
   # The working directory: an absolute path.
   files @5 :ProjectFiles;
   # Null if no files are to be seen.
@@ -111,7 +111,7 @@ struct Content {
   size @1 :UInt64;
   # Bytes.
   name @2 :Data;
-  # The file's name without its folder: what the target calls its copy.
+  # The file's name without its directory: what the target calls its copy.
 }
 
 struct Wanted {
@@ -141,19 +141,19 @@ struct ProjectFiles {
   root @0 :Data;
   # Absolute path, at which interpreted code sees the files, too.
   tree @1 :Content;
-  # A Folder, as one Cap'n Proto message in the standard framing.
+  # A Directory, as one Cap'n Proto message in the standard framing.
 }
 
-struct Folder {
-  # What is in a folder. Travels as content.
+struct Directory {
+  # What is in a directory. Travels as content.
   entries @0 :List(Entry);
   # Sorted by name, bytewise.
   struct Entry {
     name @0 :Data;
     # Without a slash; neither "." nor "..".
     union {
-      folder @1 :Content;
-      # A Folder.
+      directory @1 :Content;
+      # A Directory.
       file @2 :Content;
       # A regular file. The content's name is empty. On the target everybody may read and execute it, and nobody
       # may write to it.

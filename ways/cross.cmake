@@ -3,7 +3,7 @@
 #   cmake -B BUILD --toolchain ways/cross.cmake -DSPLICEHOST_TRIPLE=aarch64-linux-gnu -DCMAKE_SYSROOT=ROOT ...
 #
 # The triple is what the names of the cross compiler's programs begin with (Debian: g++-aarch64-linux-gnu). ROOT is a
-# root folder of the target's system, in which the libraries are installed that a native build needs there.
+# root directory of the target's system, in which the libraries are installed that a native build needs there.
 # docs/cross.md shows all of it.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES SPLICEHOST_TRIPLE)

@@ -3,14 +3,14 @@
 
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
 
-# use_tools CXX SYSROOT WAYS [FOLDER...]: before anything else. Sets `cxx_command` and `machine`, the machine that the
-# compiler makes programs for. SYSROOT is empty, or the root folder of another machine's system, whose libraries are to
-# be used. A GHC of that system is run there, and then sees the FOLDERs.
+# use_tools CXX SYSROOT WAYS [DIRECTORY...]: before anything else. Sets `cxx_command` and `machine`, the machine that the
+# compiler makes programs for. SYSROOT is empty, or the root directory of another machine's system, whose libraries are to
+# be used. A GHC of that system is run there, and then sees the DIRECTORYs.
 sysroot= sysroot_runner=()
 use_tools() {
   cxx_command=("$1")
   if [ -n "$2" ]; then
-    sysroot=$(realpath "$2") || fail "there is no folder $2"
+    sysroot=$(realpath "$2") || fail "there is no directory $2"
     cxx_command+=("--sysroot=$sysroot")
     sysroot_runner=("$3/run-in-sysroot" "$sysroot" "${@:4}")
   fi
@@ -120,7 +120,7 @@ select_libraries() {
       name=$(field "$id" dynamic-library-dirs)
       directory=${name:-$directory}
     fi
-    # Several folders are rare; libraries are in the first that has them.
+    # Several directories are rare; libraries are in the first that has them.
     set -- $directory
     for library in $(field "$id" hs-libraries); do
       case $library in
@@ -194,27 +194,27 @@ install_way() {
 # linked_libraries PROGRAM: a line "<name> <path>" for each shared object that it needs, and those need, however deep,
 # where the loader would find it; from here, if it is a sysroot's.
 linked_libraries() {
-  local -a queue=("$1") folders inherited=()
+  local -a queue=("$1") directories inherited=()
   local -A seen
   local file name path directory words
   while [ ${#queue[@]} -gt 0 ]; do
     file=${queue[0]} queue=("${queue[@]:1}")
     words=$(LC_ALL=C readelf -d "$file") || fail "readelf cannot read $file"
-    folders=()
+    directories=()
     while read -r directory; do
       directory=${directory//'$ORIGIN'/$(dirname "${file#"$prefix"}")}
-      folders+=("$prefix$directory")
+      directories+=("$prefix$directory")
     done < <(sed -nE 's/.*\(R(UN)?PATH\).*\[(.*)\]$/\2/p' <<<"$words" | tr : '\n')
     # A loader looks for what a library needs in the program's DT_RPATH, too, and not in its DT_RUNPATH; but what it
     # has found for the program it has.
-    [ "$file" != "$1" ] || inherited=("${folders[@]}")
+    [ "$file" != "$1" ] || inherited=("${directories[@]}")
     while read -r name; do
       [ -z "${seen[$name]:-}" ] || continue
       seen[$name]=1
-      path=$(find_file "$name" "${folders[@]}" "${inherited[@]}")
+      path=$(find_file "$name" "${directories[@]}" "${inherited[@]}")
       [ -e "$path" ] || path=$("${cxx_command[@]}" -print-file-name="$name")
       [ -e "$path" ] || [ -n "$sysroot" ] || path=$(PATH=$PATH:/sbin ldconfig -p | sed -nE "s#^\s*$name \(.*=> ##p" | head -n 1)
-      [ -e "$path" ] || fail "$file needs $name, which is in none of its folders"
+      [ -e "$path" ] || fail "$file needs $name, which is in none of its directories"
       path=$(realpath -s "$path")
       echo "$name $path"
       queue+=("$path")

@@ -120,7 +120,7 @@ constexpr Rule kRules[] = {
     {"idle", "ISERV_IDLE", readIdle, "a number of seconds from 1 to 1000000"},
     {"via", "ISERV_VIA", readText<&Configuration::via>, "a command, unix:PATH or tcp:HOST:PORT"},
     {"architecture", "ISERV_ARCHITECTURE", readText<&Configuration::architecture>, "a machine's name such as aarch64"},
-    {"root", "ISERV_ROOT", readRoot, "the absolute path of a folder, or none"},
+    {"root", "ISERV_ROOT", readRoot, "the absolute path of a directory, or none"},
     {"exclude", "ISERV_EXCLUDE", readList<&Configuration::exclude>, "patterns with commas between them"},
     {"max-file", "ISERV_MAX_FILE", readMaxFile, "a number of bytes, or of K, M or G such as 64M"},
     {"variables", "ISERV_VARIABLES", readList<&Configuration::variables>, "names with commas between them"},
@@ -262,14 +262,14 @@ Status setOption(Configuration& configuration, std::string_view name, std::strin
 }
 
 std::string configurationFile() {
-  std::string folder(variable("XDG_CONFIG_HOME"));
+  std::string directory(variable("XDG_CONFIG_HOME"));
   // The XDG Base Directory Specification has a relative path ignored.
-  if (!folder.starts_with('/')) {
-    folder = variable("HOME");
-    if (folder.empty()) return "";
-    folder += "/.config";
+  if (!directory.starts_with('/')) {
+    directory = variable("HOME");
+    if (directory.empty()) return "";
+    directory += "/.config";
   }
-  return folder + "/splicehost/config";
+  return directory + "/splicehost/config";
 }
 
 Result<Configuration> readConfiguration() {

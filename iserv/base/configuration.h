@@ -14,7 +14,7 @@
 // and, for interpreters on other machines:
 //   via           ISERV_VIA            where: a command, unix:PATH or tcp:HOST:PORT   none
 //   architecture  ISERV_ARCHITECTURE   what the compiler's code is for                this machine's
-//   root          ISERV_ROOT           the folder whose files are there, too; or none the working directory
+//   root          ISERV_ROOT           the directory whose files are there, too; or none the working directory
 //   exclude       ISERV_EXCLUDE        patterns of files that are not, with commas    what builds make
 //   max-file      ISERV_MAX_FILE       bytes, of one that is; or with K, M, G         16M
 //   variables     ISERV_VARIABLES      of the environment, with commas                LANG, LC_..., TZ
@@ -59,7 +59,7 @@ struct Configuration {
   std::array<Setting, 14> settings;
 };
 
-// The path of the configuration file, whether it exists or not; empty if there is no home folder.
+// The path of the configuration file, whether it exists or not; empty if there is no home directory.
 std::string configurationFile();
 
 // What is in force for this process. Fails with the place and what would be right, if the file or a

@@ -23,13 +23,13 @@ bool isOpen(int number) { return fcntl(number, F_GETFD) >= 0; }
 std::vector<int> inheritable() {
   std::vector<int> numbers;
   struct Close {
-    void operator()(DIR* folder) const { closedir(folder); }
+    void operator()(DIR* directory) const { closedir(directory); }
   };
-  std::unique_ptr<DIR, Close> folder(opendir("/proc/self/fd"));
-  if (!folder) return numbers;
-  while (const dirent* entry = readdir(folder.get())) {
+  std::unique_ptr<DIR, Close> directory(opendir("/proc/self/fd"));
+  if (!directory) return numbers;
+  while (const dirent* entry = readdir(directory.get())) {
     int number = std::atoi(entry->d_name);
-    if (number <= STDERR_FILENO || number == dirfd(folder.get())) continue;
+    if (number <= STDERR_FILENO || number == dirfd(directory.get())) continue;
     int flags = fcntl(number, F_GETFD);
     if (flags >= 0 && (flags & FD_CLOEXEC) == 0) numbers.push_back(number);
   }

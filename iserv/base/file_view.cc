@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool isFolder(const std::string& path) {
+bool isDirectory(const std::string& path) {
   struct stat status;
   return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
@@ -49,7 +49,7 @@ Status place(const FileView& view, const std::string& prefix) {
   return systemError("making " + target + " read-only");
 }
 
-// Makes the path below `made`, and on the way to it folders of our own that show what lies beside it in `old`.
+// Makes the path below `made`, and on the way to it directories of our own that show what lies beside it in `old`.
 Status makePath(std::string made, std::string old, const std::string& path) {
   for (const fs::path& part : fs::path(path).relative_path()) {
     std::error_code error;
@@ -78,27 +78,27 @@ Status makePath(std::string made, std::string old, const std::string& path) {
   return Done{};
 }
 
-// A root folder in memory, which has what this machine's has, and the path.
+// A root directory in memory, which has what this machine's has, and the path.
 Status enterOwnRoot(const FileView& view) {
-  // Any folder serves to build it in: here nobody else sees it.
+  // Any directory serves to build it in: here nobody else sees it.
   std::string base;
-  for (const char* folder : {"/tmp", "/mnt", "/var", "/usr", "/dev"}) {
-    if (base.empty() && isFolder(folder)) base = folder;
+  for (const char* directory : {"/tmp", "/mnt", "/var", "/usr", "/dev"}) {
+    if (base.empty() && isDirectory(directory)) base = directory;
   }
-  if (base.empty()) return Error{"there is neither /tmp nor any other folder to build a root folder in"};
+  if (base.empty()) return Error{"there is neither /tmp nor any other directory to build a root directory in"};
   if (mount("splicehost", base.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") != 0) {
-    return systemError("a temporary root folder");
+    return systemError("a temporary root directory");
   }
   std::string old = base + "/old", made = base + "/new";
   if (mkdir(old.c_str(), 0755) != 0 || mkdir(made.c_str(), 0755) != 0) return systemError(base);
   if (Status bound = bind("/", old, MS_REC); !bound) return bound;
-  // In there the folder shows again what it had.
+  // In there the directory shows again what it had.
   if (umount2((old + base).c_str(), MNT_DETACH) != 0) return systemError(old + base);
   if (Status path = makePath(made, old, view.root); !path) return path;
   FileView reached = view;
   reached.content = old + view.content;
   if (Status placed = place(reached, made); !placed) return placed;
-  if (chroot(made.c_str()) != 0) return systemError("the new root folder");
+  if (chroot(made.c_str()) != 0) return systemError("the new root directory");
   return Done{};
 }
 
@@ -115,26 +115,26 @@ Status makePrivate() {
   constexpr unsigned long kPrivate = MS_REC | MS_PRIVATE;
   if (mount(nullptr, "/", nullptr, kPrivate, nullptr) == 0) return Done{};
   if (errno != EINVAL) return systemError("private mounts");
-  // In a chroot() the root folder is not where anything is mounted. Whoever enters a namespace is at its own root
-  // folder, which is, and can go back.
+  // In a chroot() the root directory is not where anything is mounted. Whoever enters a namespace is at its own root
+  // directory, which is, and can go back.
   kj::AutoCloseFd root(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   // Debian 12's header for pidfd_open() is for C only.
   kj::AutoCloseFd self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   if (root.get() < 0 || self.get() < 0 || setns(self.get(), CLONE_NEWNS) != 0) {
-    return systemError("leaving a changed root folder");
+    return systemError("leaving a changed root directory");
   }
   Status made = Done{};
   if (mount(nullptr, "/", nullptr, kPrivate, nullptr) != 0) made = systemError("private mounts");
-  if (fchdir(root.get()) != 0 || chroot(".") != 0) return systemError("the root folder");
+  if (fchdir(root.get()) != 0 || chroot(".") != 0) return systemError("the root directory");
   return made;
 }
 
 Status tryView(const FileView& view) {
-  // Only what a process names by its own folders is found again in its new namespace.
-  if (chdir("/") != 0) return systemError("the root folder");
+  // Only what a process names by its own directories is found again in its new namespace.
+  if (chdir("/") != 0) return systemError("the root directory");
   if (unshare(CLONE_NEWNS) != 0) return systemError("a mount namespace");
   if (Status made = makePrivate(); !made) return made;
-  if (isFolder(view.root)) return place(view, "");
+  if (isDirectory(view.root)) return place(view, "");
   return enterOwnRoot(view);
 }
 

@@ -1,7 +1,7 @@
 // Showing a process files of another machine at the paths that they have there.
 //
-// The process gets a mount namespace of its own, in which a folder of this machine lies, read-only, at the path
-// that it has on the other. Where that path does not exist here, and cannot be made, the root folder becomes a
+// The process gets a mount namespace of its own, in which a directory of this machine lies, read-only, at the path
+// that it has on the other. Where that path does not exist here, and cannot be made, the root directory becomes a
 // temporary one that holds everything that this machine's has, and the path.
 #pragma once
 
@@ -14,8 +14,8 @@ namespace splicehost {
 
 struct FileView {
   std::string root;              // absolute path on the other machine
-  std::string content;           // what is to be seen there: a folder of this machine
-  std::string workingDirectory;  // absolute path; if it does not exist then, the root folder
+  std::string content;           // what is to be seen there: a directory of this machine
+  std::string workingDirectory;  // absolute path; if it does not exist then, the root directory
 };
 
 void describe(const FileView& view, schema::FileView::Builder builder);

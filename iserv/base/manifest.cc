@@ -4,8 +4,8 @@
 
 namespace splicehost {
 
-Result<Manifest> readManifest(const std::string& folder) {
-  std::string path = folder + "/manifest";
+Result<Manifest> readManifest(const std::string& directory) {
+  std::string path = directory + "/manifest";
   std::ifstream file(path);
   Manifest manifest;
   constexpr std::string_view kLibrary = "-library";

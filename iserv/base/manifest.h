@@ -1,4 +1,4 @@
-// What is in a folder of interpreters for one GHC: the file `manifest` in it, which ways/ writes.
+// What is in a directory of interpreters for one GHC: the file `manifest` in it, which ways/ writes.
 //
 // Lines of a name and a value: "ghc-version 9.0.2"; for each way that was built its name in the
 // schema and its build identity; and for each system library that this interpreter is linked with, such as
@@ -24,8 +24,8 @@ struct Manifest {
   std::map<std::string, std::set<std::string>, std::less<>> libraries;
 };
 
-// Reads `folder`/manifest. Fails if it is missing or has no GHC version.
-Result<Manifest> readManifest(const std::string& folder);
+// Reads `directory`/manifest. Fails if it is missing or has no GHC version.
+Result<Manifest> readManifest(const std::string& directory);
 
 // A way's name in a manifest.
 std::string_view wayName(schema::Way way);

@@ -6,8 +6,8 @@
 
 namespace splicehost {
 
-// Whether this is to be told: something else was told last in this folder, or for another broker, or nothing was for 15
-// minutes. It counts as told from here on. Always true if nothing can be remembered there.
+// Whether this is to be told: something else was told last in this directory, or for another broker, or nothing was for
+// 15 minutes. It counts as told from here on. Always true if nothing can be remembered there.
 bool isNews(const std::string& socketPath, const std::string& notice);
 
 // There is a broker now: whatever is the matter later is news.

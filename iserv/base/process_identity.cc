@@ -141,7 +141,7 @@ bool hasOwnFilter() {
 
 bool isWithinReach(pid_t process) {
   char path[1];
-  // One that has ended has no folder any more, and no Landlock domain either.
+  // One that has ended has no directory any more, and no Landlock domain either.
   return readlink(("/proc/" + std::to_string(process) + "/cwd").c_str(), path, sizeof path) >= 0 || errno != EACCES;
 }
 

@@ -1,7 +1,7 @@
 // What a process has from whoever started it and cannot give to another process: identity, rights, confinement, and
 // what is decided when a process starts. A session of the broker's is forked from processes of the broker's, so a
 // client shares with a broker only if these are the same; the broker has them from the front end that started it.
-// (What a session can be given is in iserv/base/surroundings.h.)
+// (What a session can be given is in iserv/base/process_context.h.)
 //
 // Note [Terminal sessions]. A process cannot join another terminal session, and only members have the terminal at
 // /dev/tty, are stopped by ^Z, or can be in the process group that the terminal's signals go to. So clients that have

@@ -30,10 +30,10 @@ namespace splicehost {
 
 namespace {
 
-// Names in a folder, without "." and "..", and without the fd that reads it.
-std::vector<std::string> namesIn(const char* folder) {
+// Names in a directory, without "." and "..", and without the fd that reads it.
+std::vector<std::string> namesIn(const char* directory) {
   std::vector<std::string> names;
-  DIR* stream = opendir(folder);
+  DIR* stream = opendir(directory);
   if (stream == nullptr) return names;
   std::string own = std::to_string(dirfd(stream));
   while (const dirent* entry = readdir(stream)) {
@@ -99,7 +99,7 @@ std::string descriptors() {
   for (const std::string& name : namesIn("/proc/self/fd")) {
     int fd = std::atoi(name.c_str());
     struct stat status = {};
-    // The folder's own fd is closed by now.
+    // The directory's own fd is closed by now.
     if (fstat(fd, &status) != 0) continue;
     int flags = fcntl(fd, F_GETFL);
     // Others append to the broker's log, too.
@@ -148,7 +148,7 @@ std::string signals() {
   return text + numbers({reinterpret_cast<long>(stack.ss_sp), stack.ss_flags});
 }
 
-std::string folders() { return targetOf("/proc/self/cwd") + "\n" + targetOf("/proc/self/root"); }
+std::string directories() { return targetOf("/proc/self/cwd") + "\n" + targetOf("/proc/self/root"); }
 
 std::string creationMask() { return statusOf({"Umask"}); }
 
@@ -230,7 +230,7 @@ constexpr Aspect kAspects[] = {{"threads", threads},
                                {"locked memory", lockedMemory},
                                {"timers", timers},
                                {"signal handling", signals},
-                               {"the working directory", folders},
+                               {"the working directory", directories},
                                {"the file creation mask", creationMask},
                                {"resource limits", limits},
                                {"scheduling", scheduling},

@@ -42,19 +42,19 @@ constexpr size_t kMaxReport = size_t{4} << 20;
 std::string toText(capnp::Text::Reader text) { return {text.cStr(), text.size()}; }
 
 // An operation with the client's own name for a file.
-Operation asTold(const std::string& folder, schema::LoadKind kind, std::string file) {
+Operation asTold(const std::string& directory, schema::LoadKind kind, std::string file) {
   bool isDll = kind == schema::LoadKind::LOAD_DLL;
   Operation operation{kind, std::move(file)};
   if (operation.file.empty() || operation.file.front() == '/' || (isDll && !operation.hasPath())) return operation;
-  if (isDll) operation.relative = static_cast<uint32_t>(folder.size() + 1);
-  operation.file = folder + "/" + operation.file;
+  if (isDll) operation.relative = static_cast<uint32_t>(directory.size() + 1);
+  operation.file = directory + "/" + operation.file;
   return operation;
 }
 
-// The path of a folder of which there is an fd; empty if that cannot be told.
-std::string pathOf(int folder) {
+// The path of a directory of which there is an fd; empty if that cannot be told.
+std::string pathOf(int directory) {
   char path[4096];
-  ssize_t size = readlink(("/proc/self/fd/" + std::to_string(folder)).c_str(), path, sizeof path);
+  ssize_t size = readlink(("/proc/self/fd/" + std::to_string(directory)).c_str(), path, sizeof path);
   return std::string(path, size < 0 ? 0 : static_cast<size_t>(size));
 }
 
@@ -68,7 +68,7 @@ Broker::Broker(uv_loop_t& loop, const Log& log, const Configuration& configurati
       rendezvous_(rendezvous),
       socket_(kj::mv(socket)),
       program_(std::move(program)),
-      programStamp_(linker::stampOf(program_)),
+      programSignature_(linker::signatureOf(program_)),
       hadTerminal_(hasTerminal()),
       started_(linker::systemClock()),
       processes_(loop),
@@ -238,10 +238,10 @@ Status Broker::attach(Client& client, PacketSocket::Packet packet) {
   if (files.size() != path->size()) return Error{"an attach whose files are not those of its node"};
   client.node = attach.getNode();
   client.path = *path;
-  std::string folder = pathOf(packet.fds[1].get());
+  std::string directory = pathOf(packet.fds[1].get());
   for (uint32_t i = 0; i < files.size(); ++i) {
     (*path)[i].file = toString(files[i]);
-    client.path[i] = asTold(folder, (*path)[i].kind, (*path)[i].file);
+    client.path[i] = asTold(directory, (*path)[i].kind, (*path)[i].file);
   }
   auto done = [this, id = client.id](Result<NewSession> result) { attached(id, std::move(result)); };
   client.tree->attach({kj::mv(packet), std::move(*path), std::move(done)});
@@ -306,7 +306,7 @@ void Broker::identify(Client& client, std::string path) {
     if (content) {
       identity.setSha256({content->digest.bytes.data(), content->digest.bytes.size()});
       auto known = tree.lock();
-      if (known && content->settled) known->trie().learn(content->digest, content->stamp);
+      if (known && content->settled) known->trie().learn(content->digest, content->signature);
     } else {
       identity.setUnreadable(content.error().message);
     }
@@ -384,8 +384,8 @@ void Broker::tick() {
   std::set<pid_t> inUse;
   for (const auto& [process, session] : sessions_) inUse.insert(session.zygote);
   for (const auto& [key, tree] : trees_) tree->tick(inUse);
-  Result<linker::FileStamp> program = linker::stampOf(program_);
-  if (!program || !programStamp_ || *program != *programStamp_) {
+  Result<linker::FileSignature> program = linker::signatureOf(program_);
+  if (!program || !programSignature_ || *program != *programSignature_) {
     return windDown("another program is at " + program_ + " now", Sessions::kWaitFor);
   }
   if (!rendezvous_.isOurs()) return windDown("the socket was removed", Sessions::kWaitFor);
@@ -426,12 +426,12 @@ void Broker::keepLimits() {
         used += memory_[zygote->process->id()].proportionalBytes;
         for (const auto& spare : zygote->spares) used += memory_[spare->id()].proportionalBytes;
       }
-      for (const auto& zygote : tree->retired()) used += memory_[zygote->process->id()].proportionalBytes;
+      for (const auto& zygote : tree->superseded()) used += memory_[zygote->process->id()].proportionalBytes;
     }
     if (count > configuration_.zygotes) {
       if (!letOneGo("there are too many")) return;
     } else if (used > configuration_.memoryBytes) {
-      if (letRetiredGo()) continue;
+      if (dropSuperseded()) continue;
       if (!letOneGo("all together use too much memory")) return;
     } else {
       return;
@@ -439,9 +439,9 @@ void Broker::keepLimits() {
   }
 }
 
-bool Broker::letRetiredGo() {
+bool Broker::dropSuperseded() {
   bool any = false;
-  for (const auto& [key, tree] : trees_) any = tree->letRetiredGo() || any;
+  for (const auto& [key, tree] : trees_) any = tree->dropSuperseded() || any;
   return any;
 }
 
@@ -486,7 +486,7 @@ void Broker::measure(std::function<void(const Memory&)> done) {
       (*memory)[zygote->process->id()];
       for (const auto& spare : zygote->spares) (*memory)[spare->id()];
     }
-    for (const auto& zygote : tree->retired()) (*memory)[zygote->process->id()];
+    for (const auto& zygote : tree->superseded()) (*memory)[zygote->process->id()];
     if (const ZygoteProcess* growing = tree->grower().growing()) (*memory)[growing->id()];
   }
   auto read = [memory] {

@@ -83,7 +83,7 @@ class Broker {
 
   void tick();
   void keepLimits();
-  bool letRetiredGo();
+  bool dropSuperseded();
   bool letOneGo(const std::string& why);
   void letIdleGo();
   void refreshMemory();
@@ -102,7 +102,7 @@ class Broker {
   kj::AutoCloseFd socket_;
   const std::string program_;
   std::string told_;  // by refuseOnce(), last
-  const Result<linker::FileStamp> programStamp_;
+  const Result<linker::FileSignature> programSignature_;
   const bool hadTerminal_;
   const int64_t started_;
 

@@ -12,8 +12,11 @@ namespace splicehost::broker {
 namespace {
 
 LoadConditions::File readFile(schema::Conditions::File::Reader file) {
-  LoadConditions::File result{
-      toString(file.getPath()), readStamp(file.getStamp()), file.getUnsettled(), {}, toString(file.getResolved())};
+  LoadConditions::File result{toString(file.getPath()),
+                              readSignature(file.getSignature()),
+                              file.getUnsettled(),
+                              {},
+                              toString(file.getResolved())};
   auto digest = file.getSha256();
   if (ContentDigest content; digest.size() == content.bytes.size()) {
     std::memcpy(content.bytes.data(), digest.begin(), digest.size());
@@ -38,7 +41,7 @@ void keepFirst(std::optional<Conditions::Change>& first, std::optional<Condition
 LoadConditions readConditions(schema::Conditions::Reader conditions) {
   LoadConditions result;
   for (auto file : conditions.getFiles()) result.files.push_back(readFile(file));
-  for (auto folder : conditions.getFolders()) result.folders.push_back(readFile(folder));
+  for (auto directory : conditions.getDirectories()) result.directories.push_back(readFile(directory));
   for (auto name : conditions.getNames()) result.names.push_back(toString(name));
   return result;
 }
@@ -47,11 +50,11 @@ void Conditions::add(uint32_t depth, const LoadConditions& conditions) {
   // What was there before is the stricter condition.
   for (const auto& file : conditions.files) files_.emplace(file.path, Watched{depth, file});
   auto search = std::make_shared<Search>(Search{depth, {}, conditions.names});
-  for (const auto& folder : conditions.folders) {
-    folders_.emplace(folder.path, Watched{depth, folder});
-    search->folders.push_back(folder.path);
+  for (const auto& directory : conditions.directories) {
+    directories_.emplace(directory.path, Watched{depth, directory});
+    search->directories.push_back(directory.path);
   }
-  if (!search->folders.empty()) searches_.push_back(std::move(search));
+  if (!search->directories.empty()) searches_.push_back(std::move(search));
 }
 
 void Conditions::addOwn(uint32_t depth, Own file) { own_.emplace_back(depth, std::move(file)); }
@@ -64,60 +67,61 @@ std::optional<Conditions::Change> Conditions::firstChange() {
   for (auto& [path, watched] : files_) {
     if (!isUnchanged(watched.file)) keepFirst(first, Change{watched.depth, path});
   }
-  for (auto& [path, watched] : folders_) keepFirst(first, lookInto(watched));
+  for (auto& [path, watched] : directories_) keepFirst(first, lookInto(watched));
   return first;
 }
 
 // What its path stands for is the client's to know. But what was written to a file has changed where that is mapped,
 // even if it has the same content again.
 bool Conditions::isUnchanged(Own& own) {
-  FileStamp there = linker::stampOfAny(own.path);
-  if (there.device == own.stamp.device && there.inode == own.stamp.inode) return there == own.stamp;
+  FileSignature there = linker::signatureOfAny(own.path);
+  if (there.device == own.signature.device && there.inode == own.signature.inode) return there == own.signature;
   if (!own.mapped) return true;
-  auto now = own.mapped->stamp();
-  if (!now || *now == own.stamp) return now.ok();
+  auto now = own.mapped->signature();
+  if (!now || *now == own.signature) return now.ok();
   // It was replaced or removed, which is seen in its ctime; so is what was written to it before that.
-  if (now->size != own.stamp.size || now->mtimeNs != own.stamp.mtimeNs) return false;
+  if (now->size != own.signature.size || now->mtimeNs != own.signature.mtimeNs) return false;
   auto content = own.mapped->content();
   if (!content || content->digest != own.digest) return false;
-  if (content->settled) own.stamp = content->stamp;
+  if (content->settled) own.signature = content->signature;
   return true;
 }
 
 bool Conditions::isUnchanged(LoadConditions::File& file) const {
   int64_t begin = linker::systemClock();
-  if (linker::stampOfAny(file.path) != file.stamp) return false;
+  if (linker::signatureOfAny(file.path) != file.signature) return false;
   if (!file.resolved.empty() && linker::kernelPathOf(file.path) != file.resolved) return false;
   if (!file.unsettled) return true;
   if (!file.digest) {
-    file.unsettled = !linker::hasSettled(file.stamp, begin);
+    file.unsettled = !linker::hasSettled(file.signature, begin);
     return true;
   }
   auto opened = linker::OpenFile::open(file.path);
   if (!opened) return false;
   auto content = opened->content();
-  if (!content || content->stamp != file.stamp || content->digest != *file.digest) return false;
+  if (!content || content->signature != file.signature || content->digest != *file.digest) return false;
   file.unsettled = !content->settled;
   return true;
 }
 
-// Whether what was searched for has appeared in a folder, or the folder itself.
-std::optional<Conditions::Change> Conditions::lookInto(Watched& folder) {
+// Whether what was searched for has appeared in a directory, or the directory itself.
+std::optional<Conditions::Change> Conditions::lookInto(Watched& directory) {
   int64_t begin = linker::systemClock();
-  FileStamp now = linker::stampOfAny(folder.file.path);
-  if (now == folder.file.stamp && !folder.file.unsettled) return std::nullopt;
-  // The loader remembers which folders are not there, and so do all forks.
-  if (folder.file.stamp == FileStamp{} && now != FileStamp{}) return Change{folder.depth, folder.file.path};
+  FileSignature now = linker::signatureOfAny(directory.file.path);
+  if (now == directory.file.signature && !directory.file.unsettled) return std::nullopt;
+  // The loader remembers which directories are not there, and so do all forks.
+  if (directory.file.signature == FileSignature{} && now != FileSignature{})
+    return Change{directory.depth, directory.file.path};
   for (const auto& search : searches_) {
-    if (std::ranges::find(search->folders, folder.file.path) == search->folders.end()) continue;
+    if (std::ranges::find(search->directories, directory.file.path) == search->directories.end()) continue;
     for (const std::string& name : search->names) {
-      std::string path = folder.file.path + "/" + name;
-      bool isWatched = files_.contains(path) || folders_.contains(path);
+      std::string path = directory.file.path + "/" + name;
+      bool isWatched = files_.contains(path) || directories_.contains(path);
       if (!isWatched && exists(path)) return Change{search->depth, path};
     }
   }
-  folder.file.unsettled = !linker::hasSettled(now, begin);
-  folder.file.stamp = now;
+  directory.file.unsettled = !linker::hasSettled(now, begin);
+  directory.file.signature = now;
   return std::nullopt;
 }
 

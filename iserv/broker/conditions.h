@@ -10,27 +10,27 @@
 #include <utility>
 #include <vector>
 
-#include "iserv/base/file_stamp.h"
+#include "iserv/base/file_signature.h"
 #include "linker/content_identity.h"
 #include "protocol/broker.capnp.h"
 
 namespace splicehost::broker {
 
 using linker::ContentDigest;
-using linker::FileStamp;
+using linker::FileSignature;
 
 // The conditions of one load operation, or of an interpreter's start.
 struct LoadConditions {
   struct File {
     std::string path;
-    FileStamp stamp;
-    // As long as a later change might have the same stamp:
+    FileSignature signature;
+    // As long as a later change might have the same signature:
     bool unsettled = false;
     std::optional<ContentDigest> digest = {};
     std::string resolved = {};  // empty if that cannot differ
   };
   std::vector<File> files = {};
-  std::vector<File> folders = {};
+  std::vector<File> directories = {};
   std::vector<std::string> names = {};
 };
 LoadConditions readConditions(schema::Conditions::Reader conditions);
@@ -43,7 +43,7 @@ class Conditions {
   // An operation's own file.
   struct Own {
     std::string path;
-    FileStamp stamp;
+    FileSignature signature;
     ContentDigest digest;
     // Null if it was only read.
     std::shared_ptr<const linker::OpenFile> mapped = {};
@@ -55,14 +55,14 @@ class Conditions {
     std::string path;
   };
   // The first operation of which a condition does not hold any more, and one of what has changed. Costs a
-  // system call for each file and each folder.
+  // system call for each file and each directory.
   std::optional<Change> firstChange();
 
  private:
-  // What was searched for by one operation, and the folders.
+  // What was searched for by one operation, and the directories.
   struct Search {
     uint32_t depth;
-    std::vector<std::string> folders, names;
+    std::vector<std::string> directories, names;
   };
   struct Watched {
     uint32_t depth;
@@ -71,10 +71,10 @@ class Conditions {
 
   static bool isUnchanged(Own& own);
   bool isUnchanged(LoadConditions::File& file) const;
-  std::optional<Change> lookInto(Watched& folder);
+  std::optional<Change> lookInto(Watched& directory);
 
-  std::map<std::string, Watched> files_, folders_;
-  // A folder that is not what it was, for other reasons, is looked into.
+  std::map<std::string, Watched> files_, directories_;
+  // A directory that is not what it was, for other reasons, is looked into.
   std::vector<std::shared_ptr<const Search>> searches_;
   std::vector<std::pair<uint32_t, Own>> own_;  // with the operation
 };

@@ -29,9 +29,9 @@ void Digests::begin() {
 }
 
 Result<FileContent> Digests::contentOf(const std::string& path) {
-  Result<linker::FileStamp> stamp = linker::stampOf(path);
-  if (!stamp) return stamp.error();
-  if (stamp->size > kMaxFile) return Error{path + " is too large for a library"};
+  Result<linker::FileSignature> signature = linker::signatureOf(path);
+  if (!signature) return signature.error();
+  if (signature->size > kMaxFile) return Error{path + " is too large for a library"};
   return cache_.contentOf(path);
 }
 

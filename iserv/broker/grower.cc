@@ -120,11 +120,11 @@ void Grower::identify(size_t operation) {
     if (alive.expired() || !current_) return;
     AskedOperation& step = current_->report.operations[operation];
     if (content) {
-      step.stamp = content->stamp;
+      step.signature = content->signature;
       step.digest = content->digest;
-      if (content->settled) tree_.trie().learn(content->digest, content->stamp);
+      if (content->settled) tree_.trie().learn(content->digest, content->signature);
     } else {
-      step.stamp.reset();
+      step.signature.reset();
     }
     begin();
     next();
@@ -179,7 +179,7 @@ void Grower::loaded(Result<DoneOperation> result) {
   auto depth = static_cast<uint32_t>(growth.done);
   if (result->digest) {
     auto mapped = std::exchange(result->mapped, {});
-    growth.conditions.addOwn(depth, {result->operation.file, result->stamp, *result->digest, std::move(mapped)});
+    growth.conditions.addOwn(depth, {result->operation.file, result->signature, *result->digest, std::move(mapped)});
   }
   growth.conditions.add(depth, result->conditions);
   growth.loaded.push_back(std::move(*result));
@@ -197,7 +197,7 @@ void Grower::reachStop() {
   // The files may have led to a place that has a zygote.
   Zygote* zygote = tree_.zygoteAt(node.id);
   if (zygote == nullptr) {
-    zygote = &tree_.plant(node, std::move(growth.process), std::move(growth.conditions));
+    zygote = &tree_.add(node, std::move(growth.process), std::move(growth.conditions));
     if (trie.size() > kMostNodes) trie.prune();
     std::vector<std::string> files = filesLoaded();
     parts_.log("zygote " + std::to_string(zygote->process->id()) + " grown in " +
@@ -247,7 +247,7 @@ void Grower::leaveToSessions(const std::string& why) {
     if (alive.expired() || !current_) return;
     if (!content) return fail(last.effect);
     last.digest = content->digest;
-    last.stamp = content->stamp;
+    last.signature = content->signature;
     leaveToSessions(std::move(last));
   };
   parts_.digests.identify(operation.file, std::move(identified));
@@ -266,7 +266,7 @@ void Grower::leaveToSessions(DoneOperation last) {
     LoadTrie::Node* base = tree_.trie().find(growth.base);
     if (base != nullptr) tree_.trie().add(*base, growth.loaded).whyUnresolved = last.effect;
   } else {
-    unshared_.add({last.operation, last.digest, last.stamp.size, std::move(last.conditions.files), last.effect});
+    unshared_.add({last.operation, last.digest, last.signature.size, std::move(last.conditions.files), last.effect});
   }
   if (!growth.report.isSecondTry) {
     growth.report.isSecondTry = true;

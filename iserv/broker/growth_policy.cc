@@ -32,9 +32,9 @@ class Hash {
     add(static_cast<uint64_t>(operation.kind));
     add(std::hash<std::string_view>()(operation.baseName()));
   }
-  void add(const FileStamp& stamp) {
-    for (uint64_t part : {stamp.device, stamp.inode, stamp.size, static_cast<uint64_t>(stamp.mtimeNs),
-                          static_cast<uint64_t>(stamp.ctimeNs)}) {
+  void add(const FileSignature& signature) {
+    for (uint64_t part : {signature.device, signature.inode, signature.size, static_cast<uint64_t>(signature.mtimeNs),
+                          static_cast<uint64_t>(signature.ctimeNs)}) {
       add(part);
     }
   }
@@ -47,7 +47,7 @@ class Hash {
 // Of an operation after those that are in `before`.
 uint64_t failureHash(Hash before, const AskedOperation& last) {
   before.add(last.operation);
-  if (last.stamp) before.add(last.stamp->size);
+  if (last.signature) before.add(last.signature->size);
   return before.value();
 }
 
@@ -81,7 +81,7 @@ GrowthPlan GrowthPolicy::plan(const LoadTrie::Node& end, std::span<const AskedOp
     Hash hash;
     for (size_t i = 0; i < path.size(); ++i) {
       hash.add(path[i].operation);
-      if (i >= packages && path[i].stamp) hash.add(*path[i].stamp);
+      if (i >= packages && path[i].signature) hash.add(*path[i].signature);
     }
     if (!seenBefore(hash.value(), session)) path = path.first(packages);
   }

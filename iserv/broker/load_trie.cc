@@ -7,13 +7,13 @@ namespace splicehost::broker {
 
 namespace {
 
-// Copies of one library that are known by their stamps. A build system may make a new one for each build.
-constexpr size_t kMostStamps = 64;
+// Copies of one library that are known by their signatures. A build system may make a new one for each build.
+constexpr size_t kMostSignatures = 64;
 
-void addStamp(LoadTrie::Node& node, const FileStamp& stamp) {
-  if (std::ranges::find(node.stamps, stamp) != node.stamps.end()) return;
-  if (node.stamps.size() == kMostStamps) node.stamps.erase(node.stamps.begin());
-  node.stamps.push_back(stamp);
+void addSignature(LoadTrie::Node& node, const FileSignature& signature) {
+  if (std::ranges::find(node.signatures, signature) != node.signatures.end()) return;
+  if (node.signatures.size() == kMostSignatures) node.signatures.erase(node.signatures.begin());
+  node.signatures.push_back(signature);
 }
 
 enum class Match { kNo, kYes, kUndecided };
@@ -25,8 +25,8 @@ Match match(const LoadTrie::Node& node, const AskedOperation& asked) {
   }
   if (!node.digest || (node.bound && node.operation != asked.operation)) return Match::kNo;
   if (asked.digest) return *asked.digest == *node.digest ? Match::kYes : Match::kNo;
-  if (!asked.stamp || asked.stamp->size != node.size) return Match::kNo;
-  bool known = std::ranges::find(node.stamps, *asked.stamp) != node.stamps.end();
+  if (!asked.signature || asked.signature->size != node.size) return Match::kNo;
+  bool known = std::ranges::find(node.signatures, *asked.signature) != node.signatures.end();
   return known ? Match::kYes : Match::kUndecided;
 }
 
@@ -41,7 +41,7 @@ bool isSame(const LoadTrie::Node& node, const DoneOperation& done) {
 AskedOperation asked(Operation operation) {
   AskedOperation result{std::move(operation)};
   if (result.operation.hasPath()) {
-    if (auto stamp = linker::stampOf(result.operation.file)) result.stamp = *stamp;
+    if (auto signature = linker::signatureOf(result.operation.file)) result.signature = *signature;
   }
   return result;
 }
@@ -87,7 +87,7 @@ LoadTrie::Node& LoadTrie::add(Node& from, std::span<const DoneOperation> operati
       node->depth = at->depth + 1;
       node->operation = done.operation;
       node->digest = done.digest;
-      node->size = done.stamp.size;
+      node->size = done.signature.size;
       node->nanoseconds = done.nanoseconds;
       node->bound = done.bound;
       nodes_[node->id] = node.get();
@@ -95,17 +95,17 @@ LoadTrie::Node& LoadTrie::add(Node& from, std::span<const DoneOperation> operati
       same = at->children.end() - 1;
     }
     at = same->get();
-    if (done.digest && done.settled) addStamp(*at, done.stamp);
+    if (done.digest && done.settled) addSignature(*at, done.signature);
   }
   ++revision_;
   return *at;
 }
 
-bool LoadTrie::learn(const ContentDigest& digest, const FileStamp& stamp) {
+bool LoadTrie::learn(const ContentDigest& digest, const FileSignature& signature) {
   bool known = false;
   for (auto& [id, node] : nodes_) {
     if (node->digest != digest) continue;
-    addStamp(*node, stamp);
+    addSignature(*node, signature);
     known = true;
   }
   if (known) ++revision_;
@@ -158,8 +158,8 @@ void LoadTrie::write(schema::Trie::Builder trie) const {
     builder.setId(node.id);
     if (node.parent != nullptr) writeOperation(node.operation, builder.initOperation());
     if (node.digest) builder.setSha256({node.digest->bytes.data(), node.digest->bytes.size()});
-    auto stamps = builder.initStamps(static_cast<uint32_t>(node.stamps.size()));
-    for (uint32_t j = 0; j < stamps.size(); ++j) writeStamp(node.stamps[j], stamps[j]);
+    auto signatures = builder.initSignatures(static_cast<uint32_t>(node.signatures.size()));
+    for (uint32_t j = 0; j < signatures.size(); ++j) writeSignature(node.signatures[j], signatures[j]);
     builder.setBound(node.bound);
     auto children = builder.initChildren(static_cast<uint32_t>(node.children.size()));
     for (uint32_t j = 0; j < children.size(); ++j) children.set(j, next++);

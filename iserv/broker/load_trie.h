@@ -1,8 +1,8 @@
 // The load operations that zygotes of one interpreter have done: a trie, in which a node stands for the
 // sequence of operations from the root to it. protocol/broker.capnp has its form for clients.
 //
-// An operation's file is known by its content. Which files have that content is remembered by their stamps,
-// and files with other stamps have to be read to know. (linker/content_identity.h)
+// An operation's file is known by its content. Which files have that content is remembered by their signatures,
+// and files with other signatures have to be read to know. (linker/content_identity.h)
 #pragma once
 
 #include <cstdint>
@@ -38,18 +38,18 @@ struct Operation {
 // An operation that was asked for, and what is known of its file's content.
 struct AskedOperation {
   Operation operation;
-  std::optional<FileStamp> stamp = {};  // nothing if there is no such file
+  std::optional<FileSignature> signature = {};  // nothing if there is no such file
   std::optional<ContentDigest> digest = {};
 };
-// With the stamp that the file has now.
+// With the signature that the file has now.
 AskedOperation asked(Operation operation);
 
 // An operation that a zygote has done.
 struct DoneOperation {
   Operation operation;
   std::optional<ContentDigest> digest;  // nothing if no file counts
-  FileStamp stamp;                      // of that file
-  bool settled = false;                 // whether the stamp stands for the content for ever
+  FileSignature signature;              // of that file
+  bool settled = false;                 // whether the signature stands for the content for ever
   uint64_t nanoseconds = 0;             // how long it took
   LoadConditions conditions = {};
   bool bound = false;       // whether the same file at another path might have another result
@@ -66,7 +66,7 @@ class LoadTrie {
     Operation operation;     // what leads here
     std::optional<ContentDigest> digest;
     uint64_t size = 0;  // of the file
-    std::vector<FileStamp> stamps;
+    std::vector<FileSignature> signatures;
     uint64_t nanoseconds = 0;
     bool bound = false;  // stands for the operation's own path only
     std::vector<std::unique_ptr<Node>> children;
@@ -106,8 +106,8 @@ class LoadTrie {
 
   // Adds what a zygote has done after it was at `from`; result: where it is now.
   Node& add(Node& from, std::span<const DoneOperation> operations);
-  // A file with this stamp has this content, for ever. Result: whether a node has it.
-  bool learn(const ContentDigest& digest, const FileStamp& stamp);
+  // A file with this signature has this content, for ever. Result: whether a node has it.
+  bool learn(const ContentDigest& digest, const FileSignature& signature);
   // Forgets a node and all below. The root itself stays, as another one: it gets a new id.
   void drop(Node& node);
   // Forgets all nodes that no zygote is at or below of.

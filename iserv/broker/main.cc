@@ -45,7 +45,7 @@ int complain(const std::string& message) {
 
 // What the broker and its zygotes must not have from whoever happened to start it. (Sessions get what
 // their clients have.)
-void forgetSurroundings() {
+void forgetProcessContext() {
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   sigset_t none;
@@ -173,7 +173,7 @@ int main(int argc, char* argv[]) {
   while (null >= 0 && null <= STDERR_FILENO) null = open("/dev/null", O_RDWR);
   close(null);
   umask(S_IRWXG | S_IRWXO);
-  forgetSurroundings();
+  forgetProcessContext();
   std::error_code failure;
   std::string program = std::filesystem::read_symlink("/proc/self/exe", failure);
   if (failure) return complain("/proc/self/exe: " + failure.message());

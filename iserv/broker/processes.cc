@@ -42,7 +42,7 @@ void Processes::ended(pid_t process, Ended how) {
   if (known.mapped().tell) known.mapped().tell(how);
 }
 
-void Processes::retire(pid_t process) {
+void Processes::expectEnd(pid_t process) {
   auto known = processes_.find(process);
   if (known != processes_.end()) known->second.deadline = uv_now(&loop_) + kPatienceMs;
 }

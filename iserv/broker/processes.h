@@ -35,17 +35,17 @@ class Processes {
   void ended(pid_t process, Ended how);
 
   // A process was told to end, by hanging up. It is killed if it does not within two seconds.
-  void retire(pid_t process);
+  void expectEnd(pid_t process);
   // To be called now and then: kills what has not ended in time.
   void killOverdue();
-  // Whether a retired process is still there.
+  // Whether a process whose end is expected is still there.
   bool awaitsEnds() const;
 
  private:
   struct Process {
     pid_t parent = 0;
     std::function<void(Ended)> tell;
-    uint64_t deadline = 0;  // of a retired process, in the loop's time
+    uint64_t deadline = 0;  // of a process whose end is expected, in the loop's time
   };
 
   void collect();

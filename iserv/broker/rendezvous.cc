@@ -12,7 +12,7 @@
 #include <filesystem>
 
 #include "iserv/base/notice.h"
-#include "iserv/base/runtime_folder.h"
+#include "iserv/base/runtime_directory.h"
 #include "protocol/system.h"
 
 namespace splicehost::broker {
@@ -28,13 +28,13 @@ kj::AutoCloseFd packetSocket() { return kj::AutoCloseFd(socket(AF_UNIX, SOCK_SEQ
 }  // namespace
 
 Result<Rendezvous> Rendezvous::find(const std::string& program) {
-  auto folder = runtimeFolder();
-  if (!folder) return folder.error();
+  auto directory = runtimeDirectory();
+  if (!directory) return directory.error();
   auto name = brokerSocketName(program);
   if (!name) return name.error();
   Rendezvous result;
-  result.folder_ = *folder;
-  result.socketPath_ = *folder + "/" + *name;
+  result.directory_ = *directory;
+  result.socketPath_ = *directory + "/" + *name;
   return result;
 }
 
@@ -81,7 +81,7 @@ Result<kj::AutoCloseFd> Rendezvous::listen() {
 void Rendezvous::removeOldLogs() const {
   namespace fs = std::filesystem;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder_, error)) {
+  for (const auto& entry : fs::directory_iterator(directory_, error)) {
     std::string path = entry.path();
     if (!path.ends_with(kLogSuffix)) continue;
     std::string socket = path.substr(0, path.size() - kLogSuffix.size());

@@ -1,4 +1,4 @@
-// Where clients find the broker of their user: a socket in the runtime folder (iserv/base/runtime_folder.h), and
+// Where clients find the broker of their user: a socket in the runtime directory (iserv/base/runtime_directory.h), and
 // beside it the log, and a lock that makes sure that there is one broker.
 //
 // Who holds the lock on the file <socket>.lock is the broker, or about to be. The file is removed by who
@@ -15,10 +15,10 @@ namespace splicehost::broker {
 
 class Rendezvous {
  public:
-  // `program` is the path of the broker. Fails if there is no folder to be trusted.
+  // `program` is the path of the broker. Fails if there is no directory to be trusted.
   static Result<Rendezvous> find(const std::string& program);
 
-  const std::string& folder() const { return folder_; }
+  const std::string& directory() const { return directory_; }
   std::string logFile() const { return socketPath_ + ".log"; }
   const std::string& socketPath() const { return socketPath_; }
 
@@ -38,7 +38,7 @@ class Rendezvous {
   void removeOldLogs() const;
   std::string lockPath() const { return socketPath_ + ".lock"; }
 
-  std::string folder_;
+  std::string directory_;
   std::string socketPath_;
   kj::AutoCloseFd lock_;
   uint64_t device_ = 0, inode_ = 0;  // of the socket

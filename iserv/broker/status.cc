@@ -72,7 +72,7 @@ void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& mem
   int64_t now = linker::systemClock();
   status.setProcessId(static_cast<uint32_t>(getpid()));
   status.setStarted(started_);
-  status.setFolder(rendezvous_.folder());
+  status.setDirectory(rendezvous_.directory());
   status.setAttaches(attaches_);
   status.setHits(hits_);
   status.setSavedNanoseconds(savedNanoseconds_);

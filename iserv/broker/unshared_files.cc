@@ -6,7 +6,7 @@ namespace splicehost::broker {
 
 namespace {
 
-bool isTheSame(const LoadConditions::File& file) { return linker::stampOfAny(file.path) == file.stamp; }
+bool isTheSame(const LoadConditions::File& file) { return linker::signatureOfAny(file.path) == file.signature; }
 
 UnsharedFiles::Verdict judgeBy(const UnsharedFiles::Entry& entry, const AskedOperation& asked) {
   using Verdict = UnsharedFiles::Verdict;
@@ -17,7 +17,7 @@ UnsharedFiles::Verdict judgeBy(const UnsharedFiles::Entry& entry, const AskedOpe
   } else if (asked.digest) {
     if (*asked.digest != *entry.digest) return Verdict::kShared;
   } else {
-    if (!asked.stamp || asked.stamp->size != entry.size) return Verdict::kShared;
+    if (!asked.signature || asked.signature->size != entry.size) return Verdict::kShared;
     verdict = Verdict::kUndecided;
   }
   return std::ranges::all_of(entry.dependencies, isTheSame) ? verdict : Verdict::kShared;

@@ -67,7 +67,8 @@ Result<pid_t> spawn(const Interpreter& interpreter, int socket) {
 }
 
 DoneOperation readDone(const Operation& operation, schema::LoadedFile::Reader file) {
-  DoneOperation done{operation, std::nullopt, readStamp(file.getStamp()), file.getSettled(), file.getNanoseconds()};
+  DoneOperation done{operation, std::nullopt, readSignature(file.getSignature()), file.getSettled(),
+                     file.getNanoseconds()};
   auto digest = file.getSha256();
   if (ContentDigest content; digest.size() == content.bytes.size()) {
     std::memcpy(content.bytes.data(), digest.begin(), digest.size());
@@ -97,7 +98,7 @@ ZygoteProcess::ZygoteProcess(uv_loop_t& loop, Processes& processes, kj::AutoClos
     : loop_(loop), processes_(processes), socket_(kj::mv(socket)), watch_(loop, socket_.fd(), [this] { receive(); }) {}
 
 ZygoteProcess::~ZygoteProcess() {
-  if (!isSession_) processes_.retire(id_);
+  if (!isSession_) processes_.expectEnd(id_);
 }
 
 Result<std::unique_ptr<ZygoteProcess>> ZygoteProcess::fork(schema::ForkPurpose purpose) {
@@ -141,7 +142,7 @@ void ZygoteProcess::lookUp(std::span<const std::string> symbols, std::function<v
   give(message, {schema::FromZygote::LOOKED_UP, std::move(lookedUp)});
 }
 
-Status ZygoteProcess::become(capnp::MessageBuilder& order, std::span<const int> fds) {
+Status ZygoteProcess::startSession(capnp::MessageBuilder& order, std::span<const int> fds) {
   Status sent = socket_.send(order, fds);
   isSession_ = sent.ok();
   return sent;

@@ -66,7 +66,7 @@ class ZygoteProcess {
   void lookUp(std::span<const std::string> symbols, std::function<void(LookedUp)> done);
   // Makes the process a session, which will hang up when it has taken over. Fails if it is gone. From here
   // on this object does not end the process.
-  Status become(capnp::MessageBuilder& order, std::span<const int> fds);
+  Status startSession(capnp::MessageBuilder& order, std::span<const int> fds);
 
  private:
   // An order that has not been answered.

@@ -21,8 +21,8 @@ constexpr uint64_t kInUseMs = 60'000;
 constexpr uint64_t kRefillMs = 150;
 // How long a client waits for a zygote that does not answer.
 constexpr uint64_t kPatienceMs = 10'000;
-// How long a retired zygote is kept after the last of its sessions has ended.
-constexpr uint64_t kRetirementMs = 5'000;
+// How long a superseded zygote is kept after the last of its sessions has ended.
+constexpr uint64_t kKeepSupersededMs = 5'000;
 // Symbols that are remembered for one node.
 constexpr size_t kMostSymbols = 20'000;
 // Of these, how many may be found to be not for sharing until the node's are left to sessions altogether.
@@ -57,7 +57,7 @@ Status ZygoteTree::start() {
     parts_.log("no zygote can be started: " + process.error().message);
     return process.error();
   }
-  Zygote& root = plant(trie_.root(), std::move(*process), {});
+  Zygote& root = add(trie_.root(), std::move(*process), {});
   root.process->whenStarted([&root](const LoadConditions& conditions) { root.conditions.add(0, conditions); });
   parts_.log("zygote " + std::to_string(root.process->id()) + " started for " + name_);
   refill(root);
@@ -127,7 +127,7 @@ Zygote* ZygoteTree::zygoteLike(const SessionOrder& order) {
   for (const auto& [id, zygote] : zygotes_) {
     if (isIt(*zygote)) return zygote.get();
   }
-  for (const auto& zygote : retired_) {
+  for (const auto& zygote : superseded_) {
     if (isIt(*zygote)) return zygote.get();
   }
   return nullptr;
@@ -175,13 +175,13 @@ bool ZygoteTree::give(Zygote& zygote, std::unique_ptr<ZygoteProcess> fork, Sessi
   auto attach = order.packet.root<schema::ToBroker>().getAttach();
   uint32_t done = zygote.node->depth;
   capnp::MallocMessageBuilder message;
-  auto become = message.initRoot<schema::ToZygote>().initBecome();
-  become.setAttach(attach);
-  auto replay = become.initReplay(static_cast<uint32_t>(order.path.size()) - done);
+  auto start = message.initRoot<schema::ToZygote>().initStartSession();
+  start.setAttach(attach);
+  auto replay = start.initReplay(static_cast<uint32_t>(order.path.size()) - done);
   for (uint32_t i = 0; i < replay.size(); ++i) writeOperation(order.path[done + i], replay[i]);
   std::vector<int> fds;
   for (const kj::AutoCloseFd& fd : order.packet.fds) fds.push_back(fd.get());
-  if (!fork->become(message, fds)) return false;
+  if (!fork->startSession(message, fds)) return false;
 
   NewSession session{std::move(fork), zygote.process->id(), replay.size()};
   session.hit = replay.size() == 0 && done > 0;
@@ -203,7 +203,7 @@ void ZygoteTree::refill(Zygote& zygote) { orderForks(zygote, zygote.waiting.size
 
 size_t ZygoteTree::sparesFor(const Zygote& zygote) const {
   // Forks of a successor are better ones.
-  if (zygote.successor || isRetired(zygote)) return 0;
+  if (zygote.successor || isSuperseded(zygote)) return 0;
   if (zygote.lastUsed + kInUseMs < uv_now(&parts_.loop)) return 0;
   if (zygote.node->parent == nullptr) return std::min(parts_.spares, 1u);
   return isInner(zygote) ? 0 : parts_.spares;
@@ -233,7 +233,7 @@ void ZygoteTree::forkReady(Zygote& zygote, const ZygoteProcess* process) {
   zygote.spares.push_back(std::move(*found));
   zygote.starting.erase(found);
   handOut(zygote);
-  if (isRetired(zygote)) zygote.spares.clear();
+  if (isSuperseded(zygote)) zygote.spares.clear();
 }
 
 void ZygoteTree::forkGone(Zygote& zygote, const ZygoteProcess* process, const std::string& why) {
@@ -264,7 +264,7 @@ bool ZygoteTree::isInner(const Zygote& zygote) const {
   });
 }
 
-Zygote& ZygoteTree::plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process, Conditions conditions) {
+Zygote& ZygoteTree::add(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process, Conditions conditions) {
   auto owned = std::make_unique<Zygote>();
   owned->node = &node;
   owned->conditions = std::move(conditions);
@@ -338,7 +338,7 @@ void ZygoteTree::linked(Zygote& zygote, const LookedUp& result) {
     std::ranges::move(rest, std::back_inserter(zygote.symbols));
     return leaveToSessions(zygote, std::span(symbols).subspan(first, count), result.effect);
   }
-  if (result.found > 0) return succeed(zygote);
+  if (result.found > 0) return supersede(zygote);
   zygote.successor.reset();
   linkAhead(zygote, {});
   refill(zygote);
@@ -361,7 +361,7 @@ void ZygoteTree::leaveToSessions(Zygote& zygote, std::span<const std::string> sy
 }
 
 // See Note [Zygotes do not change].
-void ZygoteTree::succeed(Zygote& old) {
+void ZygoteTree::supersede(Zygote& old) {
   auto owned = std::make_unique<Zygote>();
   owned->node = old.node;
   owned->conditions = old.conditions;
@@ -369,26 +369,26 @@ void ZygoteTree::succeed(Zygote& old) {
   owned->symbols = std::move(old.symbols);
   old.refill = Timer();
   old.spares.clear();
-  retired_.push_back(std::move(zygotes_.at(old.node->id)));
+  superseded_.push_back(std::move(zygotes_.at(old.node->id)));
   Zygote& zygote = place(std::move(owned), std::move(old.successor));
   linkAhead(zygote, {});
   refill(zygote);
 }
 
-bool ZygoteTree::isRetired(const Zygote& zygote) const {
+bool ZygoteTree::isSuperseded(const Zygote& zygote) const {
   auto placed = zygotes_.find(zygote.node->id);
   return placed == zygotes_.end() || placed->second.get() != &zygote;
 }
 
-// Takes a zygote away, and its retired predecessors; result: those who waited for it.
+// Takes a zygote away, and its superseded predecessors; result: those who waited for it.
 std::deque<SessionOrder> ZygoteTree::remove(Zygote& zygote, const std::string& why) {
   parts_.log("let go of " + describe(zygote) + ": " + why);
   std::deque<SessionOrder> waiting = std::move(zygote.waiting);
-  if (isRetired(zygote)) {
-    std::erase_if(retired_, [&](const auto& other) { return other.get() == &zygote; });
+  if (isSuperseded(zygote)) {
+    std::erase_if(superseded_, [&](const auto& other) { return other.get() == &zygote; });
     return waiting;
   }
-  std::erase_if(retired_, [&](const auto& other) {
+  std::erase_if(superseded_, [&](const auto& other) {
     if (other->node != zygote.node) return false;
     std::ranges::move(other->waiting, std::back_inserter(waiting));
     return true;
@@ -404,8 +404,8 @@ void ZygoteTree::letGo(NodeId node, const std::string& why) {
   for (SessionOrder& order : remove(*zygote, why)) serve(std::move(order));
 }
 
-bool ZygoteTree::letRetiredGo() {
-  return std::erase_if(retired_, [](const auto& zygote) { return !zygote->isBusy(); }) > 0;
+bool ZygoteTree::dropSuperseded() {
+  return std::erase_if(superseded_, [](const auto& zygote) { return !zygote->isBusy(); }) > 0;
 }
 
 void ZygoteTree::close() {
@@ -417,9 +417,9 @@ void ZygoteTree::close() {
 void ZygoteTree::tick(const std::set<pid_t>& inUse) {
   uint64_t now = uv_now(&parts_.loop);
   grower_->tick();
-  std::erase_if(retired_, [&](const auto& zygote) {
+  std::erase_if(superseded_, [&](const auto& zygote) {
     if (zygote->isBusy() || inUse.contains(zygote->process->id())) zygote->lastUsed = now;
-    return zygote->lastUsed + kRetirementMs < now;
+    return zygote->lastUsed + kKeepSupersededMs < now;
   });
   for (const auto& [id, zygote] : zygotes_) {
     bool isOverdue = zygote->successor && zygote->successorSince + kLinkingMs < now;
@@ -432,8 +432,8 @@ void ZygoteTree::tick(const std::set<pid_t>& inUse) {
   auto giveUp = [&](Zygote& zygote) {
     std::ranges::move(remove(zygote, "it does not answer"), std::back_inserter(unserved));
   };
-  for (size_t i = retired_.size(); i-- > 0;) {
-    if (isStuck(*retired_[i])) giveUp(*retired_[i]);
+  for (size_t i = superseded_.size(); i-- > 0;) {
+    if (isStuck(*superseded_[i])) giveUp(*superseded_[i]);
   }
   std::vector<NodeId> stuck;
   for (const auto& [id, zygote] : zygotes_) {

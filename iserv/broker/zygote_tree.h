@@ -49,9 +49,9 @@ struct SessionOrder {
 };
 
 // Note [Zygotes do not change]. All forks of a zygote are the same, down to the addresses of what they link:
-// a session that was killed can be repeated by another one (iserv/front_end/dialogue.h). So symbols are not linked in a
-// zygote that may have sessions, but in a fork of it, its successor, which takes its place then. The zygote
-// is retired: it stays for those of its sessions that go on.
+// a session that was killed can be repeated by another one (iserv/front_end/transcript.h). So symbols are not linked in
+// a zygote that may have sessions, but in a fork of it, its successor, which takes its place then. The zygote is
+// superseded: it stays for those of its sessions that go on.
 struct Zygote {
   using Forks = std::vector<std::unique_ptr<ZygoteProcess>>;
 
@@ -67,7 +67,7 @@ struct Zygote {
   Forks starting;  // to become sessions
   Forks spares;
   Timer refill;
-  uint64_t lastUsed = 0;  // in the loop's time; of a retired one, when it last had a session
+  uint64_t lastUsed = 0;  // in the loop's time; of a superseded one, when it last had a session
   uint64_t sessions = 0;  // that came from here
 
   bool isBusy() const { return !process->isReady() || !waiting.empty() || !starting.empty() || successor; }
@@ -117,9 +117,9 @@ class ZygoteTree {
   // Ends a zygote and its spares.
   void letGo(NodeId node, const std::string& why);
   // Those that are kept only for sessions of theirs that may have to be repeated.
-  const std::vector<std::unique_ptr<Zygote>>& retired() const { return retired_; }
+  const std::vector<std::unique_ptr<Zygote>>& superseded() const { return superseded_; }
   // Ends these. False if there is none.
-  bool letRetiredGo();
+  bool dropSuperseded();
   // Ends all, for good.
   void close();
   // To be called now and then: ends what does not answer, or is not needed any more. Sessions that run are
@@ -131,7 +131,7 @@ class ZygoteTree {
   // Null if there is none.
   Zygote* zygoteAt(NodeId node);
   // A process that has done the operations up to this node, which has no zygote, is its zygote from now on.
-  Zygote& plant(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process, Conditions conditions);
+  Zygote& add(LoadTrie::Node& node, std::unique_ptr<ZygoteProcess> process, Conditions conditions);
   // Symbols that sessions looked up where this zygote is.
   void lookUp(Zygote& zygote, std::span<const std::string> symbols);
 
@@ -149,8 +149,8 @@ class ZygoteTree {
   void linkAhead(Zygote& zygote, std::span<const std::string> symbols);
   void linked(Zygote& zygote, const LookedUp& result);
   void leaveToSessions(Zygote& zygote, std::span<const std::string> symbols, const std::string& why);
-  void succeed(Zygote& zygote);
-  bool isRetired(const Zygote& zygote) const;
+  void supersede(Zygote& zygote);
+  bool isSuperseded(const Zygote& zygote) const;
   Zygote& place(std::unique_ptr<Zygote> zygote, std::unique_ptr<ZygoteProcess> process);
   void dropFrom(LoadTrie::Node& node, const std::string& why, std::vector<SessionOrder>& displaced);
   std::deque<SessionOrder> remove(Zygote& zygote, const std::string& why);
@@ -161,7 +161,7 @@ class ZygoteTree {
   const std::string name_;  // for the log
   LoadTrie trie_;
   std::map<NodeId, std::unique_ptr<Zygote>> zygotes_;
-  std::vector<std::unique_ptr<Zygote>> retired_;
+  std::vector<std::unique_ptr<Zygote>> superseded_;
   std::unique_ptr<Grower> grower_;
   kj::AutoCloseFd image_;
   size_t imageBytes_ = 0;

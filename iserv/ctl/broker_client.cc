@@ -11,7 +11,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "iserv/base/runtime_folder.h"
+#include "iserv/base/runtime_directory.h"
 #include "protocol/system.h"
 
 namespace splicehost::ctl {
@@ -32,11 +32,11 @@ Status limitWaiting(int fd, milliseconds patience) {
 }  // namespace
 
 Result<BrokerPlace> BrokerPlace::of(const Installation& installation) {
-  Result<std::string> folder = runtimeFolder();
-  if (!folder) return folder.error();
+  Result<std::string> directory = runtimeDirectory();
+  if (!directory) return directory.error();
   Result<std::string> name = brokerSocketName(installation.broker());
   if (!name) return name.error().within("the broker's program");
-  std::string socket = *folder + "/" + *name;
+  std::string socket = *directory + "/" + *name;
   return BrokerPlace{socket, socket + ".log"};
 }
 

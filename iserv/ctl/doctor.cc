@@ -12,7 +12,7 @@
 #include "iserv/ctl/installation.h"
 #include "iserv/ctl/process.h"
 #include "iserv/ctl/report.h"
-#include "iserv/ctl/temporary_folder.h"
+#include "iserv/ctl/temporary_directory.h"
 #include "protocol/ghc_versions.h"
 
 namespace splicehost::ctl {
@@ -51,7 +51,7 @@ std::vector<std::string> splitAtTabs(const std::string& line) {
 
 // Fills in which ways a GHC has, as build-ghc --check tells it.
 void examineWays(ProcessRunner& runner, const Installation& installation, GhcReport& ghc) {
-  Finished told = runner.run({.words = {installation.builder(), "--check", "--ghc", ghc.program}, .folder = {}});
+  Finished told = runner.run({.words = {installation.builder(), "--check", "--ghc", ghc.program}, .directory = {}});
   if (!told.ok()) {
     ghc.trouble = told.complaint();
     return;
@@ -68,13 +68,13 @@ void examineWays(ProcessRunner& runner, const Installation& installation, GhcRep
   }
 }
 
-// A compilation of the splice, in a folder of its own, which GHC makes.
-Command compilation(const TemporaryFolder& temporary, const GhcReport& ghc, const WayReport& way,
+// A compilation of the splice, in a directory of its own, which GHC makes.
+Command compilation(const TemporaryDirectory& temporary, const GhcReport& ghc, const WayReport& way,
                     const std::string& interpreter) {
-  std::string folder = temporary.path() + "/" + way.name + (interpreter.empty() ? "-own" : "-splicehost");
+  std::string directory = temporary.path() + "/" + way.name + (interpreter.empty() ? "-own" : "-splicehost");
   Command command{.words = {ghc.program, "-v0", "-package-env", "-", "-no-user-package-db", "-fforce-recomp", "-tmpdir",
-                            temporary.path(), "-outputdir", folder, "-fexternal-interpreter"},
-                  .folder = temporary.path(),
+                            temporary.path(), "-outputdir", directory, "-fexternal-interpreter"},
+                  .directory = temporary.path(),
                   .limit = kCompileLimit};
   if (!interpreter.empty()) {
     command.words.insert(command.words.end(), {"-pgmi", interpreter});
@@ -91,7 +91,7 @@ Check outcome(const Finished& compiled) {
 
 // Compiles the splice in each way that a GHC has, with its own interpreter and with ours.
 Status examineInterpreters(ProcessRunner& runner, const Installation& installation, GhcReport& ghc) {
-  Result<TemporaryFolder> temporary = TemporaryFolder::make();
+  Result<TemporaryDirectory> temporary = TemporaryDirectory::make();
   if (!temporary) return temporary.error();
   if (Status written = temporary->write("Splice.hs", kSplice); !written) return written;
 

@@ -20,13 +20,13 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-std::vector<std::string> foldersOf(const std::string& path) {
-  std::vector<std::string> folders;
+std::vector<std::string> directoriesOf(const std::string& path) {
+  std::vector<std::string> directories;
   std::istringstream parts(path);
-  for (std::string folder; std::getline(parts, folder, ':');) {
-    if (!folder.empty()) folders.push_back(folder);
+  for (std::string directory; std::getline(parts, directory, ':');) {
+    if (!directory.empty()) directories.push_back(directory);
   }
-  return folders;
+  return directories;
 }
 
 // "ghc" or "ghc-9.0.2", but not "ghc-pkg".
@@ -41,10 +41,10 @@ bool isProgram(const fs::path& path) {
   return fs::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
 }
 
-std::vector<fs::path> sortedEntries(const fs::path& folder) {
+std::vector<fs::path> sortedEntries(const fs::path& directory) {
   std::vector<fs::path> entries;
   std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, ignored)) {
     entries.push_back(entry.path());
   }
   std::sort(entries.begin(), entries.end());
@@ -68,10 +68,10 @@ class Programs {
   std::vector<std::string> list_;
 };
 
-fs::path lookUp(const std::string& name, const std::vector<std::string>& folders) {
+fs::path lookUp(const std::string& name, const std::vector<std::string>& directories) {
   if (name.find('/') != std::string::npos) return fs::absolute(name);
-  for (const std::string& folder : folders) {
-    if (isProgram(fs::path(folder) / name)) return fs::path(folder) / name;
+  for (const std::string& directory : directories) {
+    if (isProgram(fs::path(directory) / name)) return fs::path(directory) / name;
   }
   return name;
 }
@@ -87,11 +87,11 @@ SearchPlaces SearchPlaces::ofThisProcess() {
 
 std::vector<std::string> findGhcs(const SearchPlaces& places) {
   Programs programs;
-  std::vector<std::string> folders = foldersOf(places.path);
-  for (const std::string& name : places.named) programs.add(lookUp(name, folders));
-  if (!places.home.empty()) folders.push_back(places.home + "/.ghcup/bin");
-  for (const std::string& folder : folders) {
-    for (const fs::path& entry : sortedEntries(folder)) {
+  std::vector<std::string> directories = directoriesOf(places.path);
+  for (const std::string& name : places.named) programs.add(lookUp(name, directories));
+  if (!places.home.empty()) directories.push_back(places.home + "/.ghcup/bin");
+  for (const std::string& directory : directories) {
+    for (const fs::path& entry : sortedEntries(directory)) {
       if (isGhcName(entry.filename().string()) && isProgram(entry)) programs.add(entry);
     }
   }
@@ -104,8 +104,8 @@ std::vector<std::string> findGhcs(const SearchPlaces& places) {
 std::vector<Result<Ghc>> ask(ProcessRunner& runner, const std::vector<std::string>& programs) {
   std::vector<Command> commands;
   for (const std::string& program : programs) {
-    commands.push_back({.words = {program, "--numeric-version"}, .folder = {}});
-    commands.push_back({.words = {program, "--print-libdir"}, .folder = {}});
+    commands.push_back({.words = {program, "--numeric-version"}, .directory = {}});
+    commands.push_back({.words = {program, "--print-libdir"}, .directory = {}});
   }
   std::vector<Finished> answers = runner.runAll(commands);
   std::vector<Result<Ghc>> ghcs;

@@ -18,9 +18,9 @@ struct Ghc {
 
 // Where to look for GHCs.
 struct SearchPlaces {
-  std::string path;                // folders with ghc and ghc-<version>, separated by ':'
+  std::string path;                // directories with ghc and ghc-<version>, separated by ':'
   std::string home;                // may have .ghcup/bin with ghc-<version>; or empty
-  std::string opt = "/opt/ghc";    // may have folders with bin/ghc
+  std::string opt = "/opt/ghc";    // may have directories with bin/ghc
   std::vector<std::string> named;  // programs besides: paths, or names to look up in `path`
 
   // PATH and HOME of this process.

@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kFolderPrefix = "ghc-";
+constexpr std::string_view kDirectoryPrefix = "ghc-";
 
 }  // namespace
 
@@ -24,13 +24,13 @@ Result<Installation> Installation::own() {
   return ofProgramIn(self.parent_path());
 }
 
-Installation Installation::ofProgramIn(const std::string& folder) {
-  fs::path installed = fs::path(folder).parent_path() / "lib" / "splicehost";
+Installation Installation::ofProgramIn(const std::string& directory) {
+  fs::path installed = fs::path(directory).parent_path() / "lib" / "splicehost";
   std::error_code ignored;
-  if (fs::path(folder).filename() == "bin" && fs::is_directory(installed, ignored)) {
-    return Installation(installed, folder);
+  if (fs::path(directory).filename() == "bin" && fs::is_directory(installed, ignored)) {
+    return Installation(installed, directory);
   }
-  return Installation(folder);
+  return Installation(directory);
 }
 
 std::vector<std::string> Installation::versions() const {
@@ -38,8 +38,8 @@ std::vector<std::string> Installation::versions() const {
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(root_, ignored)) {
     std::string name = entry.path().filename();
-    if (!name.starts_with(kFolderPrefix)) continue;
-    std::string version = name.substr(kFolderPrefix.size());
+    if (!name.starts_with(kDirectoryPrefix)) continue;
+    std::string version = name.substr(kDirectoryPrefix.size());
     if (manifest(version)) found.push_back(version);
   }
   std::sort(found.begin(), found.end(), [](const std::string& one, const std::string& other) {
@@ -48,12 +48,12 @@ std::vector<std::string> Installation::versions() const {
   return found;
 }
 
-Result<Manifest> Installation::manifest(std::string_view version) const { return readManifest(folder(version)); }
+Result<Manifest> Installation::manifest(std::string_view version) const { return readManifest(directory(version)); }
 
-std::string Installation::interpreter(std::string_view version) const { return folder(version) + "/iserv"; }
+std::string Installation::interpreter(std::string_view version) const { return directory(version) + "/iserv"; }
 
-std::string Installation::folder(std::string_view version) const {
-  return root_ + "/" + std::string(kFolderPrefix) + std::string(version);
+std::string Installation::directory(std::string_view version) const {
+  return root_ + "/" + std::string(kDirectoryPrefix) + std::string(version);
 }
 
 std::string knownVersions() {

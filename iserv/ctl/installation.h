@@ -1,11 +1,11 @@
-// Where Splicehost's files are: the build folder, or lib/splicehost under the prefix where it is
+// Where Splicehost's files are: the build directory, or lib/splicehost under the prefix where it is
 // installed. Both have one layout:
 //
 //   ghc-<version>/            interpreters for one GHC: iserv, iserv-prof, iserv-dyn, manifest
 //   iserv/iservd              the broker
-//   sources/ways/build-ghc    builds a folder of interpreters
+//   sources/ways/build-ghc    builds a directory of interpreters
 //
-// iservctl itself is in the build folder, or in bin/ under the prefix.
+// iservctl itself is in the build directory, or in bin/ under the prefix.
 #pragma once
 
 #include <string>
@@ -21,8 +21,8 @@ class Installation {
  public:
   // The one that the running program belongs to.
   static Result<Installation> own();
-  // The one that a program in this folder belongs to.
-  static Installation ofProgramIn(const std::string& folder);
+  // The one that a program in this directory belongs to.
+  static Installation ofProgramIn(const std::string& directory);
 
   explicit Installation(std::string root) : Installation(root, root) {}
 
@@ -42,10 +42,10 @@ class Installation {
 
  private:
   Installation(std::string root, std::string programs) : root_(std::move(root)), programs_(std::move(programs)) {}
-  std::string folder(std::string_view version) const;
+  std::string directory(std::string_view version) const;
 
   std::string root_;
-  std::string programs_;  // the folder of iservctl
+  std::string programs_;  // the directory of iservctl
 };
 
 // The versions of GHC that this Splicehost can be built for, as a list for a person.

@@ -31,7 +31,7 @@ struct Package {
   bool exposed;
   Words exposedModules;
   Words hiddenModules;
-  Words importFolders;
+  Words importDirectories;
 };
 
 // ghc-pkg is beside GHC's libraries, where scripts that call either do not hide it.
@@ -45,7 +45,7 @@ Result<Package> findPackage(ProcessRunner& runner, const Ghc& ghc, const std::st
   constexpr char kFields[] = "name,exposed,exposed-modules,hidden-modules,import-dirs";
   Finished told = runner.run({.words = {packageTool(ghc), "--global-package-db", ghc.libdir + "/package.conf.d",
                                         "field", name, kFields, "--simple-output"},
-                              .folder = {}});
+                              .directory = {}});
   if (!told.ok()) return Error{told.complaint()};
   // A line for each field. Of several versions the last is the newest.
   Words lines;
@@ -67,11 +67,11 @@ void sortForMention(Words& modules) {
 // A module's interface; empty if it has none, or GHC cannot read it.
 std::string interfaceOf(ProcessRunner& runner, const Ghc& ghc, const Package& package, std::string module) {
   std::replace(module.begin(), module.end(), '.', '/');
-  for (const std::string& folder : package.importFolders) {
-    std::string file = folder + "/" + module + ".hi";
+  for (const std::string& directory : package.importDirectories) {
+    std::string file = directory + "/" + module + ".hi";
     std::error_code ignored;
     if (!fs::exists(file, ignored)) continue;
-    return runner.run({.words = {ghc.program, "--show-iface", file}, .folder = {}}).output;
+    return runner.run({.words = {ghc.program, "--show-iface", file}, .directory = {}}).output;
   }
   return "";
 }

@@ -86,7 +86,7 @@ class ProcessRunner::Child {
     uv_process_options_t options = {};
     options.file = argv[0];
     options.args = argv.data();
-    options.cwd = command.folder.empty() ? nullptr : command.folder.c_str();
+    options.cwd = command.directory.empty() ? nullptr : command.directory.c_str();
     options.flags = UV_PROCESS_DETACHED;
     options.stdio = stdio;
     options.stdio_count = 3;

@@ -14,7 +14,7 @@ namespace splicehost::ctl {
 
 struct Command {
   std::vector<std::string> words;  // the program, looked up in PATH, and its arguments
-  std::string folder;              // where it runs; empty: where this process does
+  std::string directory;           // where it runs; empty: where this process does
   std::chrono::seconds limit{60};  // after that it is killed
 };
 

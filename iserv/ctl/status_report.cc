@@ -121,7 +121,7 @@ std::string asJson(Session session, const ProcessState& stateOf) {
 }  // namespace
 
 std::string asTable(schema::BrokerStatus::Reader status, int64_t now, const ProcessState& stateOf) {
-  std::string report = "Broker " + std::to_string(status.getProcessId()) + " in " + text(status.getFolder()) +
+  std::string report = "Broker " + std::to_string(status.getProcessId()) + " in " + text(status.getDirectory()) +
                        ", for " + duration(now - status.getStarted()) + "\n";
   report += hitRate(status) + "\n";
   auto zygotes = status.getZygotes();
@@ -142,7 +142,7 @@ std::string asJson(schema::BrokerStatus::Reader status, const ProcessState& stat
   return jsonObject({{"running", jsonBool(true)},
                      {"processId", std::to_string(status.getProcessId())},
                      {"started", std::to_string(status.getStarted())},
-                     {"folder", jsonString(text(status.getFolder()))},
+                     {"directory", jsonString(text(status.getDirectory()))},
                      {"attaches", std::to_string(status.getAttaches())},
                      {"hits", std::to_string(status.getHits())},
                      {"savedNanoseconds", std::to_string(status.getSavedNanoseconds())},

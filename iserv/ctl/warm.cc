@@ -11,7 +11,7 @@
 #include "iserv/ctl/flags.h"
 #include "iserv/ctl/mention.h"
 #include "iserv/ctl/status_report.h"
-#include "iserv/ctl/temporary_folder.h"
+#include "iserv/ctl/temporary_directory.h"
 
 // The broker grows zygotes for what sessions have asked for. So warming is compiling: what the user
 // names, or a module that makes GHC load a package.
@@ -120,18 +120,19 @@ struct PackageOptions {
 
 // Compiles, for one package in one way, a module that mentions it.
 Status compileFor(ProcessRunner& runner, const Ghc& ghc, const Words& flags, const Way& way, const Mention& mention) {
-  Result<TemporaryFolder> folder = TemporaryFolder::make();
-  if (!folder) return folder.error();
-  Status written = folder->write("Warm.hs", moduleThatMentions(mention));
+  Result<TemporaryDirectory> directory = TemporaryDirectory::make();
+  if (!directory) return directory.error();
+  Status written = directory->write("Warm.hs", moduleThatMentions(mention));
   if (!written) return written;
-  // In the user's folder, whose package environment holds; but not with modules that may be there.
-  Command command{.words = {ghc.program, "-v0", "-w", "-i", "-tmpdir", folder->path(), "-outputdir", folder->path()},
-                  .folder = {},
-                  .limit = kCompileLimit};
+  // In the user's directory, whose package environment holds; but not with modules that may be there.
+  Command command{
+      .words = {ghc.program, "-v0", "-w", "-i", "-tmpdir", directory->path(), "-outputdir", directory->path()},
+      .directory = {},
+      .limit = kCompileLimit};
   append(command.words, flags);
   append(command.words, way.flags);
   if (mention.hidden) append(command.words, {"-package", mention.package});
-  append(command.words, {"-c", folder->path() + "/Warm.hs"});
+  append(command.words, {"-c", directory->path() + "/Warm.hs"});
   Finished compiled = runner.run(command);
   if (runner.interrupted()) return Error{"interrupted"};
   if (!compiled.ok()) {

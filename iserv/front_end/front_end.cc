@@ -65,9 +65,9 @@ bool answeredHere(schema::Request::Reader request, const std::set<std::string>& 
 
 }  // namespace
 
-FrontEnd::FrontEnd(const FrontEndOptions& options, Requester& requester)
-    : options_(options), requester_(requester), attention_(options.signals, requester.hangUpFd()), wait_(&attention_) {
-  requester_.whenInterrupting([this] { interrupt(); });
+FrontEnd::FrontEnd(const FrontEndOptions& options, Client& client)
+    : options_(options), client_(client), attention_(options.signals, client.hangUpFd()), wait_(&attention_) {
+  client_.whenInterrupting([this] { interrupt(); });
   if (options_.signals != nullptr) options_.signals->whenCaught([this] { interrupt(); });
 }
 
@@ -84,28 +84,28 @@ int FrontEnd::run() {
   // Hanging up ends the interpreter, unless it is ending already.
   bool orderly = next && *next == Next::kShutdown;
   if (!orderly) {
-    dialogue_.reset();
+    transcript_.reset();
     connection_ = nullptr;
   }
   std::optional<Child::Exit> exit = waitForEnd(orderly, next ? kShutdownPatienceMs : kErrorPatienceMs);
-  if (attention_.cancelled() && attention_.isToBeCancelled()) return requester_.endedBySignal(SIGINT);
+  if (attention_.cancelled() && attention_.isToBeCancelled()) return client_.endedBySignal(SIGINT);
   if (next) return 0;
 
   std::string message = next.error().message;
   if (!interpreterGone_) {
-    requester_.complain(message);
+    client_.complain(message);
     return 1;
   }
   if (!exit) {
-    requester_.complain("the interpreter ended " + message);
+    client_.complain("the interpreter ended " + message);
     return 1;
   }
   if (exit->signal != 0) {
-    requester_.complain("the interpreter was ended by signal " + std::to_string(exit->signal) + " (" +
-                        strsignal(exit->signal) + ") " + message);
-    return requester_.endedBySignal(exit->signal);
+    client_.complain("the interpreter was ended by signal " + std::to_string(exit->signal) + " (" +
+                     strsignal(exit->signal) + ") " + message);
+    return client_.endedBySignal(exit->signal);
   }
-  requester_.complain("the interpreter ended with exit status " + std::to_string(exit->status) + " " + message);
+  client_.complain("the interpreter ended with exit status " + std::to_string(exit->status) + " " + message);
   return exit->status == 0 ? 1 : static_cast<int>(exit->status);
 }
 
@@ -116,16 +116,16 @@ std::optional<Child::Exit> FrontEnd::waitForEnd(bool orderly, uint64_t patienceM
     remote_.reset();
     return end;
   }
-  // That the requester goes is no reason to stop short.
+  // That the client goes is no reason to stop short.
   ending_.emplace(options_.signals);
   // One that has not greeted has done nothing that it would have to put in order.
   if (child_ && child_->started()) return child_->wait(greeted_ ? patienceMs : kErrorPatienceMs, &*ending_);
   // What exit handlers write is there when GHC goes on. (iserv/interpreter/process_end.h)
-  if (shared_ && orderly && dialogue_ && !dialogue_->await(POLLRDHUP, patienceMs, &*ending_)) {
+  if (shared_ && orderly && transcript_ && !transcript_->await(POLLRDHUP, patienceMs, &*ending_)) {
     if (ending_->cancelled()) {
       shared_->killSession();
     } else {
-      requester_.warn("the interpreter's exit handlers do not end; it is left to itself");
+      client_.warn("the interpreter's exit handlers do not end; it is left to itself");
     }
   }
   if (shared_ && interpreterGone_ && !sessionEnd_) return shared_->sessionEnd(kErrorPatienceMs);
@@ -150,7 +150,7 @@ Status FrontEnd::start() {
       return Done{};
     }
     if (attention_.cancelled()) return shared.error();
-    if (!shared.error().message.empty()) requester_.warn("libraries are not shared: " + shared.error().message);
+    if (!shared.error().message.empty()) client_.warn("libraries are not shared: " + shared.error().message);
   }
   return startChild();
 }
@@ -166,7 +166,7 @@ Status FrontEnd::startChild() {
     Status entered = gainMountRights();
     if (Status seen = enterView(*options_.view); entered) entered = seen;
     if (!entered) {
-      requester_.warn("files are not at the paths that the compiler has them: " + entered.error().message);
+      client_.warn("files are not at the paths that the compiler has them: " + entered.error().message);
     }
   }
   std::vector<std::string> arguments = {options_.programName};
@@ -175,8 +175,8 @@ Status FrontEnd::startChild() {
   if (!child_->started()) {
     return child_->started().error().within("the interpreter could not be started");
   }
-  dialogue_.emplace(child_->takeSocket(), &attention_);
-  connection_ = &*dialogue_;
+  transcript_.emplace(child_->takeSocket(), &attention_);
+  connection_ = &*transcript_;
   return sendHello();
 }
 
@@ -198,13 +198,13 @@ Status FrontEnd::attachSession() {
   Result<kj::AutoCloseFd> session = shared_->attach();
   Status attached = session ? Status(Done{}) : Status(session.error());
   if (attached) {
-    dialogue_.emplace(kj::mv(*session), &attention_);
-    connection_ = &*dialogue_;
-    dialogue_->remember();
+    transcript_.emplace(kj::mv(*session), &attention_);
+    connection_ = &*transcript_;
+    transcript_->remember();
     attached = sendHello();
     if (attached) attached = replay();
     if (attached) attached = shared_->awaitSession();
-    if (attached && !greeted_ && !dialogue_->await(POLLIN, kGreetingPatienceMs, &attention_)) {
+    if (attached && !greeted_ && !transcript_->await(POLLIN, kGreetingPatienceMs, &attention_)) {
       shared_->killSession();
       attached = Error{"the session does not greet"};
     }
@@ -229,23 +229,23 @@ Status FrontEnd::goAlone() {
 // If the session was killed from outside: has another one do all that it has done. False if that is not the
 // case or cannot be done.
 bool FrontEnd::repeatSession() {
-  if (!shared_ || !dialogue_->remembers() || attention_.cancelled()) return false;
+  if (!shared_ || !transcript_->remembers() || attention_.cancelled()) return false;
   sessionEnd_ = shared_->sessionEnd(kErrorPatienceMs);
   // Without the broker nobody knows. If it was the code's own fault it will happen again.
   if (sessionEnd_ && sessionEnd_->signal != SIGKILL) return false;
   uint32_t zygote = shared_->zygote();
   Result<kj::AutoCloseFd> session = shared_->attachAgain(sharedProgram());
   Status repeated = session ? shared_->awaitSession() : Status(session.error());
-  if (repeated) repeated = dialogue_->repeatOn(kj::mv(*session));
+  if (repeated) repeated = transcript_->repeatOn(kj::mv(*session));
   // Once: whoever kills it again means it.
-  dialogue_->forget();
+  transcript_->forget();
   if (!repeated) {
     std::string origin = shared_->zygote() == zygote ? "" : ", which is a fork of another zygote";
-    requester_.warn("what the interpreter had run could not be repeated in another one" + origin + ": " +
-                    repeated.error().message);
+    client_.warn("what the interpreter had run could not be repeated in another one" + origin + ": " +
+                 repeated.error().message);
     return false;
   }
-  requester_.warn("the interpreter was killed; what it had run was run again in another one");
+  client_.warn("the interpreter was killed; what it had run was run again in another one");
   return true;
 }
 
@@ -292,35 +292,35 @@ Status FrontEnd::awaitGreeting() {
   return Done{};
 }
 
-// Waits for one of these: the requester's, the interpreter's. As poll().
+// Waits for one of these: the client's, the interpreter's. As poll().
 int FrontEnd::wait(std::span<pollfd> fds) {
-  int patience = requester_.patienceMs();
+  int patience = client_.patienceMs();
   if (connection_ != nullptr && connection_->patienceMs() >= 0) {
     patience = patience < 0 ? connection_->patienceMs() : std::min(patience, connection_->patienceMs());
   }
   return wait_.poll(fds, patience);
 }
 
-// Waits for the requester to say more. Meanwhile takes the replies that nobody waits for, and notices if the
+// Waits for the client to say more. Meanwhile takes the replies that nobody waits for, and notices if the
 // interpreter goes: nobody may need it for a long time, and it should not leave this process behind.
 Status FrontEnd::waitForGhc() {
   for (;;) {
-    // It is the requester's turn.
+    // It is the client's turn.
     if (pending_.empty()) {
       attention_.keep();
       interrupted_ = false;
     }
-    if (requester_.buffered()) return Done{};
+    if (client_.buffered()) return Done{};
     if (connection_ == nullptr || !connection_->buffered()) {
       // Without an interpreter there is only GHC: poll() ignores a negative fd.
-      pollfd fds[] = {{requester_.fd(), POLLIN, 0}, {connection_ != nullptr ? connection_->fd() : -1, POLLIN, 0}};
-      // Sending takes time that the requester does not wait if it has nothing to say just now.
+      pollfd fds[] = {{client_.fd(), POLLIN, 0}, {connection_ != nullptr ? connection_->fd() : -1, POLLIN, 0}};
+      // Sending takes time that the client does not wait if it has nothing to say just now.
       if (remote_ && poll(fds, 1, 0) == 0) (void)connection_->flush();
       int ready = wait(fds);
       if (attention_.cancelled()) return Error{"it was interrupted"};
       if (ready < 0) continue;  // a signal
       if (fds[0].revents != 0) return Done{};
-      if (ready == 0 && requester_.patienceMs() >= 0) return Done{};
+      if (ready == 0 && client_.patienceMs() >= 0) return Done{};
     }
     if (connection_ == nullptr) continue;
     Result<bool> more = connection_->ready();
@@ -338,38 +338,38 @@ Status FrontEnd::waitForGhc() {
   }
 }
 
-// The requester's next request, for which it may have to be waited.
+// The client's next request, for which it may have to be waited.
 Result<FrontEnd::Next> FrontEnd::readMessage(size_t* size, schema::ToInterpreter::Builder message) {
   for (;;) {
-    Result<Requester::Next> next = requester_.next(message, size);
+    Result<Client::Next> next = client_.next(message, size);
     if (!next) return next.error();
-    if (*next == Requester::Next::kGone) return Next::kGhcGone;
-    if (*next == Requester::Next::kRequest) {
+    if (*next == Client::Next::kGone) return Next::kGhcGone;
+    if (*next == Client::Next::kRequest) {
       ++messages_;
       return Next::kContinue;
     }
     if (Status waited = waitForGhc(); !waited) return waited.error();
-    if (Status taken = requester_.takeIn(); !taken) return taken.error();
+    if (Status taken = client_.takeIn(); !taken) return taken.error();
   }
 }
 
-// The requester is gone. Whether the last that it said was whole is told nevertheless.
+// The client is gone. Whether the last that it said was whole is told nevertheless.
 Result<FrontEnd::Next> FrontEnd::hearOut() {
-  pollfd requester[] = {{requester_.hangUpFd(), POLLRDHUP, 0}};
-  if (::poll(requester, 1, 0) <= 0) return Next::kGhcGone;
+  pollfd client[] = {{client_.hangUpFd(), POLLRDHUP, 0}};
+  if (::poll(client, 1, 0) <= 0) return Next::kGhcGone;
   constexpr int kMostParts = 64;
   for (int parts = 0; parts < kMostParts;) {
     capnp::MallocMessageBuilder builder;
     size_t size = 0;
-    Result<Requester::Next> next = requester_.next(builder.initRoot<schema::ToInterpreter>(), &size);
+    Result<Client::Next> next = client_.next(builder.initRoot<schema::ToInterpreter>(), &size);
     if (!next) return next.error();
-    if (*next == Requester::Next::kGone) break;
-    if (*next == Requester::Next::kRequest) {
+    if (*next == Client::Next::kGone) break;
+    if (*next == Client::Next::kRequest) {
       ++messages_;
       continue;
     }
     ++parts;
-    if (Status taken = requester_.takeIn(); !taken) return taken.error();
+    if (Status taken = client_.takeIn(); !taken) return taken.error();
   }
   return Next::kGhcGone;
 }
@@ -395,7 +395,7 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request, capnp
   capnp::MallocMessageBuilder builder;
   auto reply = builder.initRoot<schema::Reply>();
   Pending pending{request.which(), subject(request), false, "", messages_ - 1};
-  if (remote_ && request.isAddLibrarySearchPath()) libraryFolder_ = request.getAddLibrarySearchPath().cStr();
+  if (remote_ && request.isAddLibrarySearchPath()) libraryDirectory_ = request.getAddLibrarySearchPath().cStr();
   if (answeredHere(request, options_.libraries, reply)) return answer(pending, reply);
   if (shared_ && shared_->answerMemory(request, reply)) {
     if (connection_ != nullptr) {
@@ -421,14 +421,14 @@ Result<FrontEnd::Next> FrontEnd::carryOut(schema::Request::Reader request, capnp
     Status records = shared_->awaitRecords();
     if (!records && attention_.cancelled()) return records.error();
     if (!records && !records.error().message.empty()) {
-      requester_.warn("libraries are not shared: " + records.error().message);
+      client_.warn("libraries are not shared: " + records.error().message);
     }
     if (records && shared_->answerLoad(request, reply)) return answer(pending, reply);
     if (Status attached = records ? attachSession() : goAlone(); !attached) return attached.error();
   }
   ranStatement_ = ranStatement_ || kindOf(request.which()).statement;
   if (shared_) {
-    if (kindOf(request.which()).statement) dialogue_->forget();
+    if (kindOf(request.which()).statement) transcript_->forget();
     shared_->noteRequest(request);
     if (request.isLookupSymbol()) pending.symbol = request.getLookupSymbol();
     if (request.isLookupClosure()) pending.symbol = request.getLookupClosure();
@@ -480,31 +480,31 @@ void FrontEnd::interrupt() {
 
 bool FrontEnd::isEvaluating() const { return !pending_.empty() && kindOf(pending_.front().which).evaluated; }
 
-// Waits for something from the interpreter while watching the requester. False if that is gone.
+// Waits for something from the interpreter while watching the client. False if that is gone.
 Result<bool> FrontEnd::waitForInterpreter(bool relayAnswers) {
-  bool takes = relayAnswers || requester_.takesInAlways();
+  bool takes = relayAnswers || client_.takesInAlways();
   for (;;) {
     if (connection_->buffered()) {
       Result<bool> ready = connection_->ready();
       if (!ready || *ready) return ready;
     }
-    pollfd fds[] = {{connection_->fd(), POLLIN, 0}, {requester_.fd(), static_cast<short>(takes ? POLLIN : 0), 0}};
-    int ready = takes && requester_.buffered() ? 0 : wait(fds);
+    pollfd fds[] = {{connection_->fd(), POLLIN, 0}, {client_.fd(), static_cast<short>(takes ? POLLIN : 0), 0}};
+    int ready = takes && client_.buffered() ? 0 : wait(fds);
     if (attention_.cancelled()) return false;
     if (ready < 0) continue;  // a signal
     if (fds[0].revents != 0 || (ready == 0 && connection_->patienceMs() >= 0)) {
       Result<bool> more = connection_->ready();
       if (!more || *more) return more;
     }
-    bool tick = ready == 0 && requester_.patienceMs() >= 0;
-    if (takes && ((fds[1].revents & POLLIN) || tick || requester_.buffered())) {
-      if (Status taken = requester_.takeIn(); !taken) return taken.error();
-      if (requester_.gone()) return false;
-      ghc::Bytes answer = relayAnswers ? requester_.answerToSplice() : ghc::Bytes();
+    bool tick = ready == 0 && client_.patienceMs() >= 0;
+    if (takes && ((fds[1].revents & POLLIN) || tick || client_.buffered())) {
+      if (Status taken = client_.takeIn(); !taken) return taken.error();
+      if (client_.gone()) return false;
+      ghc::Bytes answer = relayAnswers ? client_.answerToSplice() : ghc::Bytes();
       if (answer.empty()) continue;
       if (options_.verbose) trace("->", "answer", answer.size());
       if (!sendAnswer(answer) && !repeatSession()) return interpreterGone();
-      requester_.answerTaken(answer.size());
+      client_.answerTaken(answer.size());
     } else if (fds[1].revents != 0) {
       return false;
     }
@@ -554,7 +554,7 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
         trace("<-", thMessageName(*options_.version, question), question.size());
       }
       ghc::Bytes bytes{reinterpret_cast<const std::byte*>(question.begin()), question.size()};
-      if (!requester_.ask(bytes)) return Next::kGhcGone;
+      if (!client_.ask(bytes)) return Next::kGhcGone;
       asked = true;
       continue;
     }
@@ -577,19 +577,19 @@ Result<FrontEnd::Next> FrontEnd::awaitReply(const Pending& request) {
   }
 }
 
-// A library of the system's is not on the target. GHC names the folders of a package before its libraries.
+// A library of the system's is not on the target. GHC names the directories of a package before its libraries.
 Result<FrontEnd::Next> FrontEnd::answerMissing(const Pending& request, const std::string& why) {
   std::string text = why + " (on the target, which has its own system libraries; " + request.subject + " was asked for";
-  if (!libraryFolder_.empty()) text += " by the package that has libraries in " + libraryFolder_;
+  if (!libraryDirectory_.empty()) text += " by the package that has libraries in " + libraryDirectory_;
   capnp::MallocMessageBuilder builder;
   auto reply = builder.initRoot<schema::Reply>();
   reply.initLoadedDll().setFailed(text + ")");
   return answer(request, reply);
 }
 
-// Tells the requester. Fails if the reply is none to this request.
+// Tells the client. Fails if the reply is none to this request.
 Result<FrontEnd::Next> FrontEnd::answer(const Pending& request, schema::Reply::Reader reply) {
-  Result<bool> told = requester_.reply(request.serial, request.which, reply);
+  Result<bool> told = client_.reply(request.serial, request.which, reply);
   if (!told) return told.error().within(request.subject);
   return *told ? Next::kContinue : Next::kGhcGone;
 }

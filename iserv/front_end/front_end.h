@@ -1,6 +1,6 @@
 // The front end: what GHC starts as its external interpreter. It speaks GHC's wire on GHC's pipes and
 // Cap'n Proto with the interpreter, and runs nothing itself. The interpreter can be on another machine, and there
-// another front end is what looks after it: its requester is the first one.
+// another front end is what looks after it: its client is the first one.
 #pragma once
 
 #include <deque>
@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "iserv/front_end/child.h"
-#include "iserv/front_end/dialogue.h"
+#include "iserv/front_end/client.h"
 #include "iserv/front_end/placed_data.h"
-#include "iserv/front_end/requester.h"
 #include "iserv/front_end/shared_interpreter.h"
+#include "iserv/front_end/transcript.h"
 #include "protocol/ghc_messages.h"
 #include "protocol/ghc_versions.h"
 
@@ -30,7 +30,7 @@ class RemoteLink : public InterpreterLink {
   virtual void interrupt() = 0;
 };
 
-// What the command line and the folder of the program say.
+// What the command line and the directory of the program say.
 struct FrontEndOptions {
   bool verbose = false;
   std::vector<std::string> rtsOptions;  // with +RTS, or empty
@@ -55,10 +55,10 @@ struct FrontEndOptions {
 class FrontEnd {
  public:
   // Both must outlive this, and are its alone.
-  FrontEnd(const FrontEndOptions& options, Requester& requester);
+  FrontEnd(const FrontEndOptions& options, Client& client);
 
-  // Relays until the requester shuts the interpreter down or goes away. The result is the exit status; whatever
-  // is not success has been explained to the requester.
+  // Relays until the client shuts the interpreter down or goes away. The result is the exit status; whatever
+  // is not success has been explained to the client.
   int run();
 
  private:
@@ -69,7 +69,7 @@ class FrontEnd {
     // GHC has its answer already; what is awaited is the same one.
     bool answered = false;
     std::string symbol;   // that is looked up
-    uint64_t serial = 0;  // its number among the requester's
+    uint64_t serial = 0;  // its number among the client's
   };
 
   enum class Next { kContinue, kShutdown, kGhcGone };
@@ -103,13 +103,13 @@ class FrontEnd {
   bool isEvaluating() const;
 
   const FrontEndOptions& options_;
-  Requester& requester_;
+  Client& client_;
   Attention attention_;
-  // Whether there is a request that is not answered, or none could be made yet: the requester may be waiting.
+  // Whether there is a request that is not answered, or none could be made yet: the client may be waiting.
   bool inHand_ = true;
   // Whether there is more in the interpreter than what was loaded.
   bool ranStatement_ = false;
-  // Whether the user has pressed ^C since the requester's turn, without effect.
+  // Whether the user has pressed ^C since the client's turn, without effect.
   bool interrupted_ = false;
   std::optional<Attention> ending_;  // what the interpreter's end is awaited with
   // How there comes to be an interpreter: from the broker, or else as a child.
@@ -117,12 +117,12 @@ class FrontEnd {
   std::optional<Child> child_;
   std::unique_ptr<RemoteLink> remote_;
   // To an interpreter on this machine, once there is one.
-  std::optional<Dialogue> dialogue_;
+  std::optional<Transcript> transcript_;
   // To whichever it is.
   InterpreterLink* connection_ = nullptr;
   PlacedData placed_;  // in a remote interpreter
-  BriefWait wait_;
-  std::string libraryFolder_;              // that GHC has named last
+  AdaptivePolling wait_;
+  std::string libraryDirectory_;           // that GHC has named last
   uint64_t messages_ = 0;                  // requests decoded so far
   std::deque<Pending> pending_;            // the interpreter is busy with the first one
   std::optional<Child::Exit> sessionEnd_;  // how a session of the broker's ended, once that is known

@@ -36,7 +36,7 @@ GhcPipes::GhcPipes(const ghc::Version& version, int readFd, int writeFd, bool ve
       verbose_(verbose),
       buffer_(std::make_unique_for_overwrite<std::byte[]>(kReadSize)) {}
 
-Result<Requester::Next> GhcPipes::next(schema::ToInterpreter::Builder message, size_t* size) {
+Result<Client::Next> GhcPipes::next(schema::ToInterpreter::Builder message, size_t* size) {
   missing_ = 1;
   if (unread().empty()) return ended_ ? Next::kGone : Next::kNothing;
   auto decoded = ghc::decodeRequest(version_, unread(), message.initRequest());

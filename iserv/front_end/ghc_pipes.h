@@ -7,13 +7,13 @@
 #include <optional>
 #include <vector>
 
+#include "iserv/front_end/client.h"
 #include "iserv/front_end/file_charset.h"
-#include "iserv/front_end/requester.h"
 #include "protocol/ghc_versions.h"
 
 namespace splicehost {
 
-class GhcPipes : public Requester {
+class GhcPipes : public Client {
  public:
   // GHC writes to `readFd` and reads what is written to `writeFd`. They stay the caller's.
   GhcPipes(const ghc::Version& version, int readFd, int writeFd, bool verbose);

@@ -17,9 +17,9 @@
 #include <utility>
 
 #include "iserv/base/notice.h"
+#include "iserv/base/process_context.h"
 #include "iserv/base/process_identity.h"
-#include "iserv/base/runtime_folder.h"
-#include "iserv/base/surroundings.h"
+#include "iserv/base/runtime_directory.h"
 #include "linker/file_system.h"
 #include "protocol/ghc_binary.h"
 #include "protocol/ghc_messages.h"
@@ -50,9 +50,9 @@ bool mattersAtStart(std::string_view variable) {
   return false;
 }
 
-// The loader of an interpreter that the broker starts is in another folder than the client's. An empty path is the
+// The loader of an interpreter that the broker starts is in another directory than the client's. An empty path is the
 // working directory; a name without a slash in the other variables is one that is searched for (ld.so(8)).
-std::string withAbsolutePaths(std::string_view variable, const std::string& folder) {
+std::string withAbsolutePaths(std::string_view variable, const std::string& directory) {
   bool isPath = variable.starts_with("LD_LIBRARY_PATH=");
   if (!isPath && !variable.starts_with("LD_PRELOAD=") && !variable.starts_with("LD_AUDIT=")) {
     return std::string(variable);
@@ -65,7 +65,7 @@ std::string withAbsolutePaths(std::string_view variable, const std::string& fold
     size_t end = std::min(variable.find_first_of(isPath ? ":;" : ": ", begin), variable.size());
     std::string_view word = variable.substr(begin, end - begin);
     bool isRelative = !word.starts_with('/') && !word.starts_with('$');
-    if (isRelative && (isPath || word.find('/') != word.npos)) result += folder + (word.empty() ? "" : "/");
+    if (isRelative && (isPath || word.find('/') != word.npos)) result += directory + (word.empty() ? "" : "/");
     result += word;
     if (end == variable.size()) return result;
     result += variable[end];
@@ -89,13 +89,13 @@ int64_t nanoseconds(const statx_timestamp& time) {
   return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
-// The records have only stamps that prove what is in a file, so the file system need not be asked what it is.
-bool hasStampOf(schema::Trie::Node::Reader node, const struct statx& status) {
-  for (auto stamp : node.getStamps()) {
-    if (stamp.getDevice() == makedev(status.stx_dev_major, status.stx_dev_minor) &&
-        stamp.getInode() == status.stx_ino && stamp.getSize() == status.stx_size &&
-        stamp.getModified() == nanoseconds(status.stx_mtime) && stamp.getChanged() == nanoseconds(status.stx_ctime) &&
-        stamp.getMount() == status.stx_mnt_id) {
+// The records have only signatures that prove what is in a file, so the file system need not be asked what it is.
+bool hasSignatureOf(schema::Trie::Node::Reader node, const struct statx& status) {
+  for (auto signature : node.getSignatures()) {
+    if (signature.getDevice() == makedev(status.stx_dev_major, status.stx_dev_minor) &&
+        signature.getInode() == status.stx_ino && signature.getSize() == status.stx_size &&
+        signature.getModified() == nanoseconds(status.stx_mtime) &&
+        signature.getChanged() == nanoseconds(status.stx_ctime) && signature.getMount() == status.stx_mnt_id) {
       return true;
     }
   }
@@ -150,11 +150,11 @@ SharedInterpreter::~SharedInterpreter() = default;
 
 Result<std::unique_ptr<SharedInterpreter>> SharedInterpreter::open(const SharedProgram& program, Attention& attention) {
   if (hasOwnFilter()) return Error{""};
-  Result<std::string> folder = runtimeFolder();
-  if (!folder) return folder.error();
+  Result<std::string> directory = runtimeDirectory();
+  if (!directory) return directory.error();
   Result<std::string> name = brokerSocketName(program.broker);
   if (!name) return name.error();
-  std::string path = *folder + "/" + *name;
+  std::string path = *directory + "/" + *name;
   Result<kj::AutoCloseFd> socket = connectTo(path);
   if (!socket && (errno == ENOENT || errno == ECONNREFUSED)) {
     // It comes back when a broker accepts connections.
@@ -177,9 +177,9 @@ Result<std::unique_ptr<SharedInterpreter>> SharedInterpreter::open(const SharedP
 }
 
 Status SharedInterpreter::hello(const SharedProgram& program) {
-  std::unique_ptr<char, decltype(&free)> folder(getcwd(nullptr, 0), &free);
-  if (!folder) return systemError("the working directory");
-  folder_ = folder.get();
+  std::unique_ptr<char, decltype(&free)> directory(getcwd(nullptr, 0), &free);
+  if (!directory) return systemError("the working directory");
+  directory_ = directory.get();
 
   capnp::MallocMessageBuilder builder;
   auto hello = builder.initRoot<schema::ToBroker>().initHello();
@@ -193,7 +193,7 @@ Status SharedInterpreter::hello(const SharedProgram& program) {
   key.setBuildIdentity(program.buildIdentity);
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    if (mattersAtStart(*variable)) variables.push_back(withAbsolutePaths(*variable, folder_));
+    if (mattersAtStart(*variable)) variables.push_back(withAbsolutePaths(*variable, directory_));
   }
   std::sort(variables.begin(), variables.end());
   auto environment = key.initEnvironment(static_cast<uint32_t>(variables.size()));
@@ -224,7 +224,7 @@ Status SharedInterpreter::awaitRecords() {
 // The broker's next message, which there must be.
 Result<std::optional<PacketSocket::Packet>> SharedInterpreter::receive(uint64_t patienceMs) {
   pollfd fds[] = {{broker_.fd(), POLLIN, 0}};
-  BriefWait wait(&attention_);
+  AdaptivePolling wait(&attention_);
   int ready = 0;
   do {
     ready = wait.poll(fds, static_cast<int>(patienceMs));
@@ -243,8 +243,8 @@ std::optional<SharedInterpreter::Operation> SharedInterpreter::operationOf(schem
     bool relative =
         !file.starts_with('/') && (kind != schema::LoadKind::LOAD_DLL || file.find('/') != std::string::npos);
     bool isSeen = relative && kind == schema::LoadKind::LOAD_DLL;
-    return Operation{kind, file, relative ? folder_ + "/" + file : file,
-                     isSeen ? static_cast<uint32_t>(folder_.size() + 1) : 0};
+    return Operation{kind, file, relative ? directory_ + "/" + file : file,
+                     isSeen ? static_cast<uint32_t>(directory_.size() + 1) : 0};
   };
   switch (request.which()) {
     case schema::Request::INIT_LINKER:
@@ -303,7 +303,7 @@ bool SharedInterpreter::follow(const Operation& operation) {
     auto node = records_->nodes[child];
     if (node.getOperation().getKind() != operation.kind) continue;
     if (node.getBound() && !isNamedAs(node.getOperation(), operation.path, operation.relative)) continue;
-    bool same = hasFile ? hasStampOf(node, status) : view(node.getOperation().getFile()) == operation.path;
+    bool same = hasFile ? hasSignatureOf(node, status) : view(node.getOperation().getFile()) == operation.path;
     if (same) {
       node_ = child;
       return true;
@@ -382,8 +382,8 @@ Status SharedInterpreter::order() {
   auto files = attach.initFiles(static_cast<uint32_t>(operations_.size()));
   for (uint32_t i = 0; i < files.size(); ++i) files.set(i, toData(operations_[i].file));
   std::vector<int> fds = {session.get()};
-  auto folder = describeSurroundings(attach, fds);
-  if (!folder) return folder.error();
+  auto directory = describeProcessContext(attach, fds);
+  if (!directory) return directory.error();
   if (!canBeAdopted(attach)) return Error{"a shared interpreter cannot keep to a limit of memory"};
   if (Status sent = broker_.send(builder, fds); !sent) return sent;
   ordered_ = kj::mv(own);

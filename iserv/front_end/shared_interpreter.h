@@ -119,7 +119,7 @@ class SharedInterpreter {
   std::optional<FileView> view_;
   Attention& attention_;
   std::unique_ptr<Records> records_;
-  std::string folder_;       // the working directory
+  std::string directory_;    // the working directory
   uint32_t node_ = 0;        // where in the trie: an index
   kj::AutoCloseFd ordered_;  // the socket to a session that was asked for ahead of time
   uint32_t zygote_ = 0;

@@ -14,7 +14,7 @@
 #include <optional>
 #include <sstream>
 
-#include "iserv/base/file_stamp.h"
+#include "iserv/base/file_signature.h"
 #include "linker/mapped_file.h"
 #include "protocol/text.h"
 
@@ -27,11 +27,11 @@ constexpr const char* kPreload = "/etc/ld.so.preload";
 // Where the C library looks for locales, if LOCPATH does not say otherwise (glibc, locale/loadarchive.c).
 constexpr const char* kLocales = "/usr/lib/locale";
 // The loader's own, in Debian and in others. Those that it really has are told by dlinfo(), if they exist.
-constexpr const char* kSystemFolders =
+constexpr const char* kSystemDirectories =
     "/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:/lib64:/usr/lib64:/lib:/usr/lib";
 // What $LIB may stand for.
 constexpr const char* kLib[] = {"lib/x86_64-linux-gnu", "lib64", "lib"};
-// Subfolders for kinds of processors: glibc-hwcaps has some, and up to glibc 2.36 the others may be nested.
+// Subdirectories for kinds of processors: glibc-hwcaps has some, and up to glibc 2.36 the others may be nested.
 constexpr const char* kHardware = "glibc-hwcaps";
 constexpr const char* kLevels[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4"};
 constexpr const char* kNested[] = {"tls", "haswell", "avx512_1", "xeon_phi", "x86_64"};
@@ -39,11 +39,11 @@ constexpr const char* kNested[] = {"tls", "haswell", "avx512_1", "xeon_phi", "x8
 // file systems tick every few milliseconds.
 constexpr int64_t kTickNs = 50'000'000;
 // Differs from every file's.
-constexpr linker::FileStamp kGone{.inode = UINT64_MAX};
+constexpr linker::FileSignature kGone{.inode = UINT64_MAX};
 
 std::string nameOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-std::string folderOf(const std::string& path) {
+std::string directoryOf(const std::string& path) {
   size_t slash = path.rfind('/');
   return slash == 0 ? "/" : path.substr(0, slash);
 }
@@ -69,15 +69,15 @@ void replaceAll(std::string& text, std::string_view what, std::string_view by) {
   for (size_t at = 0; (at = text.find(what, at)) != text.npos; at += by.size()) text.replace(at, what.size(), by);
 }
 
-// What a folder of a run path stands for; more than one if that is the loader's to know.
-std::vector<std::string> expand(std::string folder, const std::string& origin) {
+// What a directory of a run path stands for; more than one if that is the loader's to know.
+std::vector<std::string> expand(std::string directory, const std::string& origin) {
   auto* platform = reinterpret_cast<const char*>(getauxval(AT_PLATFORM));
-  for (const char* name : {"$ORIGIN", "${ORIGIN}"}) replaceAll(folder, name, origin);
-  for (const char* name : {"$PLATFORM", "${PLATFORM}"}) replaceAll(folder, name, platform ? platform : "");
-  if (folder.find("$LIB") == folder.npos && folder.find("${LIB}") == folder.npos) return {folder};
+  for (const char* name : {"$ORIGIN", "${ORIGIN}"}) replaceAll(directory, name, origin);
+  for (const char* name : {"$PLATFORM", "${PLATFORM}"}) replaceAll(directory, name, platform ? platform : "");
+  if (directory.find("$LIB") == directory.npos && directory.find("${LIB}") == directory.npos) return {directory};
   std::vector<std::string> result;
   for (const char* lib : kLib) {
-    result.push_back(folder);
+    result.push_back(directory);
     for (const char* name : {"$LIB", "${LIB}"}) replaceAll(result.back(), name, lib);
   }
   return result;
@@ -171,19 +171,19 @@ std::vector<std::string> cached(const std::set<std::string>& names) {
 
 bool isHaskellLibrary(std::string_view path) { return path.substr(path.rfind('/') + 1).starts_with("libHS"); }
 
-LoaderSearch::LoaderSearch(std::string file, std::string folder, int64_t begin)
-    : file_(std::move(file)), folder_(std::move(folder)), begin_(begin) {}
+LoaderSearch::LoaderSearch(std::string file, std::string directory, int64_t begin)
+    : file_(std::move(file)), directory_(std::move(directory)), begin_(begin) {}
 
-LoaderSearch::LoaderSearch(std::string file, std::string folder)
-    : LoaderSearch(std::move(file), std::move(folder), linker::systemClock()) {
+LoaderSearch::LoaderSearch(std::string file, std::string directory)
+    : LoaderSearch(std::move(file), std::move(directory), linker::systemClock()) {
   for (const Object& object : objects()) before_.insert(object.path);
 }
 
 std::vector<LoaderSearch::Object> LoaderSearch::objects() const {
   struct Walk {
-    const std::string& folder;
+    const std::string& directory;
     std::vector<Object> objects = {};
-  } walk{folder_};
+  } walk{directory_};
   auto add = [](dl_phdr_info* info, size_t, void* data) {
     auto& found = *static_cast<Walk*>(data);
     Object object;
@@ -199,7 +199,7 @@ std::vector<LoaderSearch::Object> LoaderSearch::objects() const {
     object.isProgram = name.empty();
     if (object.isProgram) name = linkAt("/proc/self/exe");
     if (name.find('/') == name.npos) return 0;
-    object.path = name.front() == '/' ? name : found.folder + "/" + name;
+    object.path = name.front() == '/' ? name : found.directory + "/" + name;
     const char* strings = nullptr;
     for (auto* entry = entries; entry != nullptr && entry->d_tag != DT_NULL; ++entry) {
       // The loader has added the address, where it could write.
@@ -236,21 +236,23 @@ bool LoaderSearch::searchesNearby() const {
   });
 }
 
-void LoaderSearch::addFile(const std::string& path) { files_[path] = {linker::stampOfAny(path), resolvedPath(path)}; }
+void LoaderSearch::addFile(const std::string& path) {
+  files_[path] = {linker::signatureOfAny(path), resolvedPath(path)};
+}
 
-void LoaderSearch::searchIn(const std::string& folder) {
-  if (!folders_.emplace(folder, linker::stampOfAny(folder)).second) return;
-  if (folders_[folder] == linker::FileStamp{}) return;
-  std::string hardware = folder + "/" + kHardware;
+void LoaderSearch::searchIn(const std::string& directory) {
+  if (!directories_.emplace(directory, linker::signatureOfAny(directory)).second) return;
+  if (directories_[directory] == linker::FileSignature{}) return;
+  std::string hardware = directory + "/" + kHardware;
   if (exists(hardware)) {
-    folders_[hardware] = linker::stampOfAny(hardware);
+    directories_[hardware] = linker::signatureOfAny(hardware);
     std::error_code none;
     for (const auto& entry : std::filesystem::directory_iterator(hardware, none)) {
-      folders_[entry.path()] = linker::stampOfAny(entry.path());
+      directories_[entry.path()] = linker::signatureOfAny(entry.path());
     }
   }
   for (const char* part : kNested) {
-    std::string nested = folder + "/" + part;
+    std::string nested = directory + "/" + part;
     if (exists(nested)) searchIn(nested);
   }
 }
@@ -258,15 +260,15 @@ void LoaderSearch::searchIn(const std::string& folder) {
 void LoaderSearch::searchAlong(std::string_view path, const std::string& origin) {
   if (path.empty()) return;
   for (const std::string& part : split(path, ":;")) {
-    for (const std::string& folder : expand(part, origin)) searchIn(folder);
+    for (const std::string& directory : expand(part, origin)) searchIn(directory);
   }
 }
 
-// For all that is loaded, by whatever: LD_LIBRARY_PATH, the loader's own folders, and the program's run path,
+// For all that is loaded, by whatever: LD_LIBRARY_PATH, the loader's own directories, and the program's run path,
 // which counts for others if it is an RPATH.
 void LoaderSearch::searchAsTheProgramDoes() {
-  if (const char* path = getenv("LD_LIBRARY_PATH")) searchAlong(path, folderOf(linkAt("/proc/self/exe")));
-  searchAlong(kSystemFolders, "");
+  if (const char* path = getenv("LD_LIBRARY_PATH")) searchAlong(path, directoryOf(linkAt("/proc/self/exe")));
+  searchAlong(kSystemDirectories, "");
   void* program = dlopen(nullptr, RTLD_LAZY);
   Dl_serinfo size;
   if (program != nullptr && dlinfo(program, RTLD_DI_SERINFOSIZE, &size) == 0) {
@@ -284,7 +286,7 @@ Status LoaderSearch::addMapped(const std::vector<Object>& objects) {
   std::vector<std::pair<const Object*, linker::MappedFile>> again;
   for (const Object& object : objects) {
     addFile(object.path);
-    if (files_[object.path].stamp.ctimeNs > begin_ - kTickNs) {
+    if (files_[object.path].signature.ctimeNs > begin_ - kTickNs) {
       return Error{object.path + " was changed while it was loaded"};
     }
     auto file = linker::MappedFile::open(object.path);
@@ -296,7 +298,7 @@ Status LoaderSearch::addMapped(const std::vector<Object>& objects) {
     auto then = all.find(reinterpret_cast<uint64_t>(object->address));
     auto now = all.find(reinterpret_cast<uint64_t>(file.bytes().data()));
     bool same = then != all.end() && now != all.end() && then->second == now->second;
-    if (!same || linker::stampOfAny(object->path) != files_[object->path].stamp) {
+    if (!same || linker::signatureOfAny(object->path) != files_[object->path].signature) {
       return Error{object->path + " was replaced while it was loaded"};
     }
   }
@@ -306,14 +308,14 @@ Status LoaderSearch::addMapped(const std::vector<Object>& objects) {
 // What is where the loader has searched, and is not what it took: other versions, links that lead nowhere, files that
 // cannot be loaded.
 Status LoaderSearch::addCandidates() {
-  for (const auto& [folder, stamp] : folders_) {
-    if (stamp == linker::FileStamp{}) continue;
+  for (const auto& [directory, signature] : directories_) {
+    if (signature == linker::FileSignature{}) continue;
     for (const std::string& name : names_) {
-      std::string path = folder + "/" + name;
-      if (files_.contains(path) || folders_.contains(path) || !exists(path)) continue;
+      std::string path = directory + "/" + name;
+      if (files_.contains(path) || directories_.contains(path) || !exists(path)) continue;
       addFile(path);
-      const linker::FileStamp& found = files_[path].stamp;
-      bool isNew = std::max({found.ctimeNs, linkChanged(path), linkChanged(folder)}) > begin_ - kTickNs;
+      const linker::FileSignature& found = files_[path].signature;
+      bool isNew = std::max({found.ctimeNs, linkChanged(path), linkChanged(directory)}) > begin_ - kTickNs;
       if (isNew) return Error{path + " appeared while shared objects were searched for"};
     }
   }
@@ -334,15 +336,15 @@ Status LoaderSearch::search() {
     bool isNew = !before_.contains(object.path);
     // The run path of the program's library that asks the loader counts as well.
     if (isNew || object.isProgram || nameOf(object.path).starts_with("libHSrts")) {
-      searchAlong(object.runPath, folderOf(object.path));
+      searchAlong(object.runPath, directoryOf(object.path));
     }
     if (!isNew) continue;
     names_.insert(object.needed.begin(), object.needed.end());
     if (object.path != file_) names_.insert(nameOf(object.path));
   }
   searchAsTheProgramDoes();
-  for (const auto& [folder, stamp] : folders_) {
-    if (!folder.starts_with('/')) return Error{"shared objects are searched for in \"" + folder + "\""};
+  for (const auto& [directory, signature] : directories_) {
+    if (!directory.starts_with('/')) return Error{"shared objects are searched for in \"" + directory + "\""};
   }
   if (Status candidates = addCandidates(); !candidates) return candidates;
   names_.insert(kHardware);
@@ -367,7 +369,7 @@ void LoaderSearch::searchForPreloaded() {
   for (const char* variable : {"LD_PRELOAD", "LD_AUDIT"}) {
     const char* words = getenv(variable);
     for (const std::string& word : split(words == nullptr ? "" : words, " :")) {
-      for (const std::string& file : expand(word, folderOf(linkAt("/proc/self/exe")))) {
+      for (const std::string& file : expand(word, directoryOf(linkAt("/proc/self/exe")))) {
         if (file.find('/') != file.npos) {
           addFile(file);
         } else if (!file.empty()) {
@@ -398,24 +400,24 @@ void LoaderSearch::describeStart(schema::Conditions::Builder conditions) {
 
 void LoaderSearch::write(schema::Conditions::Builder conditions) const {
   auto describe = [this](schema::Conditions::File::Builder file, const std::string& path,
-                         const linker::FileStamp& stamp) {
+                         const linker::FileSignature& signature) {
     file.setPath(toData(path));
-    writeStamp(stamp, file.initStamp());
-    file.setUnsettled(!linker::hasSettled(stamp, begin_));
+    writeSignature(signature, file.initSignature());
+    file.setUnsettled(!linker::hasSettled(signature, begin_));
   };
   auto files = conditions.initFiles(static_cast<uint32_t>(files_.size()));
   uint32_t i = 0;
   for (const auto& [path, file] : files_) {
     auto builder = files[i++];
-    describe(builder, path, file.stamp);
+    describe(builder, path, file.signature);
     builder.setResolved(toData(file.resolved));
     if (!builder.getUnsettled()) continue;
     auto digest = linker::digestFile(path);
     if (digest) builder.setSha256({digest->bytes.data(), digest->bytes.size()});
   }
-  auto folders = conditions.initFolders(static_cast<uint32_t>(folders_.size()));
+  auto directories = conditions.initDirectories(static_cast<uint32_t>(directories_.size()));
   i = 0;
-  for (const auto& [path, stamp] : folders_) describe(folders[i++], path, stamp);
+  for (const auto& [path, signature] : directories_) describe(directories[i++], path, signature);
   auto names = conditions.initNames(static_cast<uint32_t>(names_.size()));
   i = 0;
   for (const std::string& name : names_) names.set(i++, toData(name));

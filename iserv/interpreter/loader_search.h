@@ -2,10 +2,10 @@
 // conditions of a zygote's records (protocol/broker.capnp, Conditions).
 //
 // The loader does not tell where it has looked. It is known from the same sources (glibc 2.36 to 2.41,
-// elf/dl-load.c, _dl_map_object and open_path): run paths, LD_LIBRARY_PATH, /etc/ld.so.cache, its own folders, and
-// subfolders for kinds of processors. What is told here may be more than it has looked at, never less. Names and
-// folders are told apart, and not each file that might be: there are thousands, and a folder's stamp says that none
-// of them has appeared.
+// elf/dl-load.c, _dl_map_object and open_path): run paths, LD_LIBRARY_PATH, /etc/ld.so.cache, its own directories, and
+// subdirectories for kinds of processors. What is told here may be more than it has looked at, never less. Names and
+// directories are told apart, and not each file that might be: there are thousands, and a directory's signature says
+// that none of them has appeared.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ bool isHaskellLibrary(std::string_view path);
 class LoaderSearch {
  public:
   // `file`, a path or a name, is about to be given to the loader, or to be read. Relative paths of shared objects
-  // begin in `folder`.
-  LoaderSearch(std::string file, std::string folder);
+  // begin in `directory`.
+  LoaderSearch(std::string file, std::string directory);
 
   // What this process was started with. To be called before anything is loaded in it.
   static void describeStart(schema::Conditions::Builder conditions);
@@ -37,7 +37,7 @@ class LoaderSearch {
 
   // Whether the loader has mapped something besides the file itself.
   bool foundMore() const;
-  // Whether what it has mapped, or the file, names folders relative to its own.
+  // Whether what it has mapped, or the file, names directories relative to its own.
   bool searchesNearby() const;
   // The file's path, too, and not only its content, is a condition.
   void countPath() { pathCounts_ = true; }
@@ -54,12 +54,12 @@ class LoaderSearch {
     bool isProgram = false;
   };
 
-  LoaderSearch(std::string file, std::string folder, int64_t begin);
+  LoaderSearch(std::string file, std::string directory, int64_t begin);
   std::vector<Object> objects() const;
   std::vector<Object> fresh() const;
   Status search();
   void searchForPreloaded();
-  void searchIn(const std::string& folder);
+  void searchIn(const std::string& directory);
   void searchAlong(std::string_view path, const std::string& origin);
   void searchAsTheProgramDoes();
   void addFile(const std::string& path);
@@ -68,16 +68,16 @@ class LoaderSearch {
   void write(schema::Conditions::Builder conditions) const;
 
   struct File {
-    linker::FileStamp stamp;
+    linker::FileSignature signature;
     std::string resolved;
   };
 
-  std::string file_, folder_;
+  std::string file_, directory_;
   int64_t begin_;  // of the loading
   bool pathCounts_ = false;
   std::set<std::string> before_;
   std::map<std::string, File> files_;
-  std::map<std::string, linker::FileStamp> folders_;
+  std::map<std::string, linker::FileSignature> directories_;
   std::set<std::string> names_;
 };
 

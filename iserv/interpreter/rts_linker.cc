@@ -39,14 +39,14 @@ RtsLinker::RtsLinker(std::span<const BootLibrary> bootLibraries) : bootLibraries
 }
 
 bool RtsLinker::isBootLibrary(const std::string& file) const {
-  Result<FileStamp> stamp = stampOf(file);
-  if (!stamp) return false;
+  Result<FileSignature> signature = signatureOf(file);
+  if (!signature) return false;
   for (const BootLibrary& library : bootLibraries_) {
-    if (library.size != stamp->size) continue;
+    if (library.size != signature->size) continue;
     // The kernel's number of the mount is another one each time.
-    bool proves = stamp->mount != 0 && major(stamp->device) != kLoopMajor;
-    if (proves && library.device == stamp->device && library.inode == stamp->inode &&
-        library.modified == stamp->mtimeNs && library.changed == stamp->ctimeNs) {
+    bool proves = signature->mount != 0 && major(signature->device) != kLoopMajor;
+    if (proves && library.device == signature->device && library.inode == signature->inode &&
+        library.modified == signature->mtimeNs && library.changed == signature->ctimeNs) {
       return true;
     }
     Result<ContentDigest> digest = digestFile(file);

@@ -240,8 +240,8 @@ Status Session::carryOut(schema::Request::Reader request, schema::Reply::Builder
     case schema::Request::UNLOAD_OBJ:
       return done(linker_.unload(fileOf(request.getUnloadObj())), setDone);
     case schema::Request::ADD_LIBRARY_SEARCH_PATH: {
-      std::string folder = fileOf(request.getAddLibrarySearchPath());
-      reply.setPointer(reinterpret_cast<uint64_t>(addLibrarySearchPath(folder.data())));
+      std::string directory = fileOf(request.getAddLibrarySearchPath());
+      reply.setPointer(reinterpret_cast<uint64_t>(addLibrarySearchPath(directory.data())));
       return Done{};
     }
     case schema::Request::REMOVE_LIBRARY_SEARCH_PATH:

@@ -1,4 +1,4 @@
-// One client's dialogue with this interpreter: receives requests, carries them out, replies.
+// One client's transcript with this interpreter: receives requests, carries them out, replies.
 #pragma once
 
 #include <optional>

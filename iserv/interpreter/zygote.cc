@@ -19,9 +19,9 @@
 #include <optional>
 #include <utility>
 
-#include "iserv/base/file_stamp.h"
+#include "iserv/base/file_signature.h"
+#include "iserv/base/process_context.h"
 #include "iserv/base/process_state.h"
-#include "iserv/base/surroundings.h"
 #include "iserv/interpreter/loader_search.h"
 #include "linker/content_identity.h"
 #include "linker/mapped_file.h"
@@ -89,13 +89,13 @@ class WatchedFile {
 
   Status readAgain() {
     if (Status led = guard_->unchanged(); !led) return led;
-    auto stamp = linker::stampOf(path_);
-    if (!stamp) return stamp.error();
-    bool same = *stamp == content_.stamp;
+    auto signature = linker::signatureOf(path_);
+    if (!signature) return signature.error();
+    bool same = *signature == content_.signature;
     if (same && !content_.settled) {
       auto again = file_->content();
       if (!again) return again.error();
-      same = again->stamp == content_.stamp && again->digest == content_.digest;
+      same = again->signature == content_.signature && again->digest == content_.digest;
     }
     if (!same) return Error{path_ + " changed while it was loaded"};
     return Done{};
@@ -103,7 +103,7 @@ class WatchedFile {
 
   void describe(schema::LoadedFile::Builder file) const {
     file.setSha256({content_.digest.bytes.data(), content_.digest.bytes.size()});
-    writeStamp(content_.stamp, file.initStamp());
+    writeSignature(content_.signature, file.initSignature());
     file.setSettled(content_.settled);
   }
 
@@ -148,9 +148,9 @@ Session& Zygote::takeOrders() {
         if ((*packet)->fds.size() != 1) _exit(1);
         fork(order.getFork(), kj::mv((*packet)->fds[0]));
         continue;
-      case schema::ToZygote::BECOME: {
+      case schema::ToZygote::START_SESSION: {
         if ((*packet)->fds.empty()) _exit(1);
-        Status status = become(order.getBecome(), (*packet)->fds);
+        Status status = startSession(order.getStartSession(), (*packet)->fds);
         // The client says why not.
         if (Status greeted = session_.greet(status); !greeted) _exit(1);
         return session_;
@@ -240,10 +240,10 @@ std::optional<linker::OpenFile> Zygote::load(schema::LoadOperation::Reader opera
 }
 
 // The loader names a shared object as it was asked for it: a relative path is to be one.
-Status Zygote::performIn(const std::string& folder, schema::LoadKind kind, const std::string& file) {
-  if (folder.empty()) return perform(kind, file);
+Status Zygote::performIn(const std::string& directory, schema::LoadKind kind, const std::string& file) {
+  if (directory.empty()) return perform(kind, file);
   kj::AutoCloseFd before(open(".", O_PATH | O_CLOEXEC));
-  if (chdir(folder.c_str()) != 0) return Error{folder + " is gone"};
+  if (chdir(directory.c_str()) != 0) return Error{directory + " is gone"};
   Status status = perform(kind, file);
   if (fchdir(before.get()) != 0) _exit(1);
   return status;
@@ -330,12 +330,12 @@ void Zygote::end() {
   __builtin_unreachable();
 }
 
-Status Zygote::become(schema::Become::Reader order, std::vector<kj::AutoCloseFd>& fds) {
+Status Zygote::startSession(schema::StartSession::Reader order, std::vector<kj::AutoCloseFd>& fds) {
   kj::AutoCloseFd socket = kj::mv(fds[0]);
   fds.erase(fds.begin());
   session_.connect(kj::mv(socket));
   startTimer();
-  Status status = adoptSurroundings(order.getAttach(), fds);
+  Status status = adoptProcessContext(order.getAttach(), fds);
   fds.clear();
 
   // What was loaded here has the client's names from now on, and the rest is loaded from its files.

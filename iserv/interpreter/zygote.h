@@ -54,10 +54,10 @@ class Zygote final : private ForkedProcess {
   // Result: the file, held open, if this process has mapped it.
   std::optional<linker::OpenFile> load(schema::LoadOperation::Reader operation, schema::Loaded::Builder loaded);
   Status perform(schema::LoadKind kind, const std::string& file);
-  Status performIn(const std::string& folder, schema::LoadKind kind, const std::string& file);
+  Status performIn(const std::string& directory, schema::LoadKind kind, const std::string& file);
   void lookUp(capnp::List<capnp::Text>::Reader symbols, schema::FromZygote::Builder answer);
   void fork(schema::ForkPurpose purpose, kj::AutoCloseFd socket);
-  Status become(schema::Become::Reader order, std::vector<kj::AutoCloseFd>& fds);
+  Status startSession(schema::StartSession::Reader order, std::vector<kj::AutoCloseFd>& fds);
   void send(capnp::MessageBuilder& message, std::span<const int> fds = {});
 
   Session session_;

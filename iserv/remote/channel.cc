@@ -23,9 +23,9 @@ constexpr size_t kHeader = 8;
 constexpr size_t kReadSize = size_t{256} << 10;
 // Archives of one package have much in common with each other; this is a few of them.
 constexpr int kWindowLogs[] = {16, 23};
-// The dialogue is short, and its tables small: to prepare larger ones takes longer than they would save.
+// The transcript is short, and its tables small: to prepare larger ones takes longer than they would save.
 constexpr int kLevels[] = {1, 3};
-constexpr int kDialogueHashLog = 13;
+constexpr int kTranscriptHashLog = 13;
 // With which the first frame's piece begins, since it is the first of a zstd stream (RFC 8878, 3.1.1).
 constexpr std::array kMagic = {std::byte(0x28), std::byte(0xb5), std::byte(0x2f), std::byte(0xfd)};
 // Of a greeting, what is shown at a time though there is no end of a line.
@@ -64,7 +64,7 @@ Status Channel::send(capnp::MessageBuilder& message, bool flushNow, Kind kind) {
   if (packer == nullptr) {
     packer.reset(ZSTD_createCCtx());
     ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_compressionLevel, kLevels[which]);
-    if (kind == Kind::kDialogue) ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_hashLog, kDialogueHashLog);
+    if (kind == Kind::kTranscript) ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_hashLog, kTranscriptHashLog);
     ZSTD_CCtx_setParameter(packer.get(), ZSTD_c_windowLog, kWindowLogs[which]);
   }
   auto words = capnp::messageToFlatArray(message);

@@ -39,11 +39,11 @@ class Channel {
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
-  enum class Kind { kDialogue, kContent };
+  enum class Kind { kTranscript, kContent };
   // Queues a message and, unless more is to follow at once (`flush` is false), sends what is queued. Takes in what
   // arrives meanwhile, so that two sides that send do not wait for each other. Fails if the connection is lost or
   // stalls.
-  Status send(capnp::MessageBuilder& message, bool flush = true, Kind kind = Kind::kDialogue);
+  Status send(capnp::MessageBuilder& message, bool flush = true, Kind kind = Kind::kTranscript);
   Status flush();
   // Bytes that are queued.
   size_t unsent() const { return outgoing_.size(); }

@@ -29,7 +29,7 @@ constexpr time_t kTouchSeconds = 60;
 // After how much that was added it is seen how much there is.
 constexpr uint64_t kCountInterval = uint64_t{64} << 20;
 
-Status makeFolder(const std::string& path) {
+Status makeDirectory(const std::string& path) {
   if (mkdir(path.c_str(), S_IRWXU) != 0 && errno != EEXIST) return systemError(path);
   return Done{};
 }
@@ -40,24 +40,27 @@ struct ContentStore::Arrival::Hash {
   SHA256_CTX context;
 };
 
-ContentStore::ContentStore(std::string folder, uint64_t maxBytes)
-    : folder_(std::move(folder)), maxBytes_(maxBytes), digests_(folder_ + "/digests"), counted_(kCountInterval) {}
+ContentStore::ContentStore(std::string directory, uint64_t maxBytes)
+    : directory_(std::move(directory)),
+      maxBytes_(maxBytes),
+      digests_(directory_ + "/digests"),
+      counted_(kCountInterval) {}
 
-Result<std::unique_ptr<ContentStore>> ContentStore::open(const std::string& folder, uint64_t maxBytes) {
+Result<std::unique_ptr<ContentStore>> ContentStore::open(const std::string& directory, uint64_t maxBytes) {
   std::error_code error;
-  if (fs::path parent = fs::path(folder).parent_path(); !parent.empty()) fs::create_directories(parent, error);
-  if (Status made = makeFolder(folder); !made) return made.error();
+  if (fs::path parent = fs::path(directory).parent_path(); !parent.empty()) fs::create_directories(parent, error);
+  if (Status made = makeDirectory(directory); !made) return made.error();
   struct stat status;
-  if (lstat(folder.c_str(), &status) != 0) return systemError(folder);
+  if (lstat(directory.c_str(), &status) != 0) return systemError(directory);
   // Whoever can write to it has code run by everybody who uses it.
-  if (!S_ISDIR(status.st_mode)) return Error{folder + " is not a folder; name another one (--cache)"};
+  if (!S_ISDIR(status.st_mode)) return Error{directory + " is not a directory; name another one (--cache)"};
   if (status.st_uid != geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return Error{folder + " belongs to another user or is open to others; name another folder (--cache)"};
+    return Error{directory + " belongs to another user or is open to others; name another directory (--cache)"};
   }
   for (const char* part : {"/content", "/partial", "/trees"}) {
-    if (Status made = makeFolder(folder + part); !made) return made.error();
+    if (Status made = makeDirectory(directory + part); !made) return made.error();
   }
-  return std::unique_ptr<ContentStore>(new ContentStore(folder, maxBytes));
+  return std::unique_ptr<ContentStore>(new ContentStore(directory, maxBytes));
 }
 
 void ContentStore::touch(const std::string& entry) {
@@ -68,20 +71,20 @@ void ContentStore::touch(const std::string& entry) {
 }
 
 std::optional<std::string> ContentStore::find(const linker::ContentDigest& digest, const std::string& name) {
-  std::string entry = entryFolder(digest);
+  std::string entry = entryDirectory(digest);
   std::string path = entry + "/" + (name.empty() ? "content" : name);
-  Result<linker::FileStamp> stamp = linker::stampOf(path);
-  if (!stamp) {
+  Result<linker::FileSignature> signature = linker::signatureOf(path);
+  if (!signature) {
     // It may be here by another name.
     std::error_code error;
     for (const auto& other : fs::directory_iterator(entry, error)) {
       if (link(other.path().c_str(), path.c_str()) != 0 && errno != EEXIST) continue;
-      stamp = linker::stampOf(path);
+      signature = linker::signatureOf(path);
       break;
     }
-    if (!stamp) return std::nullopt;
+    if (!signature) return std::nullopt;
   }
-  if (auto known = digests_.cache().find(*stamp); !known || *known != digest) {
+  if (auto known = digests_.cache().find(*signature); !known || *known != digest) {
     Result<linker::FileContent> now = digests_.cache().contentOf(path);
     if (now && now->digest != digest) {
       std::error_code error;
@@ -96,7 +99,7 @@ std::optional<std::string> ContentStore::find(const linker::ContentDigest& diges
 
 Result<std::optional<ContentStore::Arrival>> ContentStore::expect(const linker::ContentDigest& digest, uint64_t size) {
   Arrival arrival;
-  arrival.path_ = folder_ + "/partial/" + digest.hex();
+  arrival.path_ = directory_ + "/partial/" + digest.hex();
   arrival.digest_ = digest;
   arrival.size_ = size;
   for (;;) {
@@ -144,7 +147,7 @@ Status ContentStore::append(Arrival& arrival, std::span<const std::byte> bytes) 
       continue;
     }
     if (put < 0) {
-      Error error = systemError("the store of content, " + folder_);
+      Error error = systemError("the store of content, " + directory_);
       // It is of no use to leave the disk full.
       unlink(arrival.path_.c_str());
       return error;
@@ -163,20 +166,20 @@ Status ContentStore::finish(Arrival arrival, const std::string& name) {
     return Error{"the content that arrived as " + (name.empty() ? arrival.digest_.hex() : name) +
                  " is not what was announced"};
   }
-  std::string entry = entryFolder(digest);
-  if (Status made = makeFolder(entry); !made) return made;
+  std::string entry = entryDirectory(digest);
+  if (Status made = makeDirectory(entry); !made) return made;
   std::string path = entry + "/" + (name.empty() ? "content" : name);
   // Nobody writes to it again. Zygotes may execute what a shared object has in it.
   fchmod(arrival.file_.get(), 0555);
   int64_t since = linker::systemClock();
   if (rename(arrival.path_.c_str(), path.c_str()) != 0) return systemError(path);
-  Result<linker::FileStamp> stamp = linker::stampOf(arrival.file_.get());
-  if (stamp) digests_.note(*stamp, digest, since);
+  Result<linker::FileSignature> signature = linker::signatureOf(arrival.file_.get());
+  if (signature) digests_.note(*signature, digest, since);
   return Done{};
 }
 
 std::optional<std::string> ContentStore::findTree(const linker::ContentDigest& digest) {
-  std::string path = folder_ + "/trees/" + digest.hex();
+  std::string path = directory_ + "/trees/" + digest.hex();
   struct stat status;
   if (stat(path.c_str(), &status) != 0) return std::nullopt;
   touch(path);
@@ -185,14 +188,14 @@ std::optional<std::string> ContentStore::findTree(const linker::ContentDigest& d
 
 Result<std::string> ContentStore::beginTree(const linker::ContentDigest& digest) {
   // Containers that share a store have processes of the same id.
-  std::string path = folder_ + "/partial/tree-" + digest.hex() + "-XXXXXX";
+  std::string path = directory_ + "/partial/tree-" + digest.hex() + "-XXXXXX";
   if (mkdtemp(path.data()) == nullptr) return systemError(path);
-  if (Status made = makeFolder(path + "/root"); !made) return made.error();
+  if (Status made = makeDirectory(path + "/root"); !made) return made.error();
   return path + "/root";
 }
 
 Result<std::string> ContentStore::finishTree(const linker::ContentDigest& digest, const std::string& made) {
-  std::string path = folder_ + "/trees/" + digest.hex();
+  std::string path = directory_ + "/trees/" + digest.hex();
   std::string from = made.substr(0, made.rfind('/'));
   if (rename(from.c_str(), path.c_str()) != 0) {
     // Somebody else was quicker.
@@ -219,7 +222,7 @@ void ContentStore::makeRoom(uint64_t room) {
     entries.push_back({path, status.st_mtime, bytes});
     total += bytes;
   };
-  for (const auto& entry : fs::directory_iterator(folder_ + "/content", error)) {
+  for (const auto& entry : fs::directory_iterator(directory_ + "/content", error)) {
     uint64_t bytes = 0;
     // Several names of one file.
     for (const auto& file : fs::directory_iterator(entry.path(), error)) {
@@ -229,8 +232,8 @@ void ContentStore::makeRoom(uint64_t room) {
     add(entry.path(), bytes);
   }
   // A tree is links, but what it links to stays as long as it does.
-  for (const auto& entry : fs::directory_iterator(folder_ + "/trees", error)) add(entry.path(), 4096);
-  for (const auto& entry : fs::directory_iterator(folder_ + "/partial", error)) {
+  for (const auto& entry : fs::directory_iterator(directory_ + "/trees", error)) add(entry.path(), 4096);
+  for (const auto& entry : fs::directory_iterator(directory_ + "/partial", error)) {
     std::error_code none;
     uintmax_t bytes = entry.is_regular_file(none) ? entry.file_size(none) : 4096;
     add(entry.path(), bytes);

@@ -1,10 +1,10 @@
 // A target's store of content: libraries, objects and files of other machines, by SHA-256, each once, whoever brought
 // it.
 //
-//   <folder>/content/<digest>/<name>   whole content; the folder's time says when it was last used
-//   <folder>/partial/<digest>          content that has arrived in part; locked by whoever receives it
-//   <folder>/trees/<digest>/           folders of a front end's machine, made of links to content
-//   <folder>/digests                   which content was verified (remote/digest_memory.h)
+//   <directory>/content/<digest>/<name>   whole content; the directory's time says when it was last used
+//   <directory>/partial/<digest>          content that has arrived in part; locked by whoever receives it
+//   <directory>/trees/<digest>/           directories of a front end's machine, made of links to content
+//   <directory>/digests                   which content was verified (remote/digest_memory.h)
 //
 // An entry appears at once, by renaming, when all of it has arrived and is what its name says. Before it is used it is
 // seen whether its file was touched since; if so it is read again, and dropped if it is not what it should be. What was
@@ -27,10 +27,11 @@ namespace splicehost::remote {
 
 class ContentStore {
  public:
-  // In this folder, which is made if it is not there, for this user alone. Fails if it cannot be, or is open to others.
-  static Result<std::unique_ptr<ContentStore>> open(const std::string& folder, uint64_t maxBytes);
+  // In this directory, which is made if it is not there, for this user alone. Fails if it cannot be, or is open to
+  // others.
+  static Result<std::unique_ptr<ContentStore>> open(const std::string& directory, uint64_t maxBytes);
 
-  const std::string& folder() const { return folder_; }
+  const std::string& directory() const { return directory_; }
 
   // The path of content that is here, with this name; verified, if its file has changed since it was.
   std::optional<std::string> find(const linker::ContentDigest& digest, const std::string& name);
@@ -58,7 +59,7 @@ class ContentStore {
   // All of it has arrived. Fails if it is not what it should be, and forgets it then.
   Status finish(Arrival arrival, const std::string& name);
 
-  // A folder for a tree that is to be made, and puts it in its place when it is.
+  // A directory for a tree that is to be made, and puts it in its place when it is.
   Result<std::string> beginTree(const linker::ContentDigest& digest);
   Result<std::string> finishTree(const linker::ContentDigest& digest, const std::string& made);
   std::optional<std::string> findTree(const linker::ContentDigest& digest);
@@ -68,11 +69,13 @@ class ContentStore {
   void save() { digests_.save(); }
 
  private:
-  ContentStore(std::string folder, uint64_t maxBytes);
-  std::string entryFolder(const linker::ContentDigest& digest) const { return folder_ + "/content/" + digest.hex(); }
+  ContentStore(std::string directory, uint64_t maxBytes);
+  std::string entryDirectory(const linker::ContentDigest& digest) const {
+    return directory_ + "/content/" + digest.hex();
+  }
   void touch(const std::string& entry);
 
-  std::string folder_;
+  std::string directory_;
   uint64_t maxBytes_;
   DigestMemory digests_;
   uint64_t counted_ = 0;  // bytes added since it was last seen how much there is

@@ -55,16 +55,16 @@ std::string digestFile() {
     const char* value = getenv(name);
     return std::string(value == nullptr ? "" : value);
   };
-  std::string folder = variable("XDG_CACHE_HOME");
-  if (!folder.starts_with('/')) {
+  std::string directory = variable("XDG_CACHE_HOME");
+  if (!directory.starts_with('/')) {
     std::string home = variable("HOME");
     if (!home.starts_with('/')) return "";
-    folder = home + "/.cache";
+    directory = home + "/.cache";
   }
-  folder += "/splicehost";
+  directory += "/splicehost";
   std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  return error ? "" : folder + "/digests";
+  std::filesystem::create_directories(directory, error);
+  return error ? "" : directory + "/digests";
 }
 
 Result<linker::ContentDigest> readDigest(capnp::Data::Reader data) {
@@ -100,8 +100,8 @@ DigestMemory::DigestMemory(std::string file) : file_(std::move(file)) {
   cache_.takeNew();
 }
 
-void DigestMemory::note(const linker::FileStamp& stamp, const linker::ContentDigest& digest, int64_t since) {
-  if (linker::hasSettled(stamp, since)) cache_.note(stamp, digest);
+void DigestMemory::note(const linker::FileSignature& signature, const linker::ContentDigest& digest, int64_t since) {
+  if (linker::hasSettled(signature, since)) cache_.note(signature, digest);
 }
 
 void DigestMemory::save() {
@@ -109,16 +109,16 @@ void DigestMemory::save() {
   const auto added = cache_.takeNew();
   if (added.empty() || boot.front() == '\0') return;
   std::vector<Record> records;
-  for (const auto& [stamp, digest] : added) {
+  for (const auto& [signature, digest] : added) {
     Record record{};
     record.mark = kMark;
     record.boot = boot;
-    record.mount = stamp.mount;
-    record.device = stamp.device;
-    record.inode = stamp.inode;
-    record.size = stamp.size;
-    record.modified = stamp.mtimeNs;
-    record.changed = stamp.ctimeNs;
+    record.mount = signature.mount;
+    record.device = signature.device;
+    record.inode = signature.inode;
+    record.size = signature.size;
+    record.modified = signature.mtimeNs;
+    record.changed = signature.ctimeNs;
     record.digest = digest.bytes;
     record.checksum = checksum(record);
     records.push_back(record);

@@ -49,12 +49,12 @@ std::string textAt(std::string_view table, uint64_t offset) {
 
 }  // namespace
 
-bool isSystemFolder(const std::string& folder) {
-  std::string path = fs::path(folder).lexically_normal();
+bool isSystemDirectory(const std::string& directory) {
+  std::string path = fs::path(directory).lexically_normal();
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   for (std::string_view root : {"/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr/lib32", "/usr/local/lib"}) {
     if (path == root) return true;
-    // Debian's folders for architectures: one level, with a name of the form a-b-c.
+    // Debian's directories for architectures: one level, with a name of the form a-b-c.
     if (!path.starts_with(std::string(root) + "/")) continue;
     std::string rest = path.substr(root.size() + 1);
     if (rest.find('/') == rest.npos && std::count(rest.begin(), rest.end(), '-') >= 2) return true;
@@ -111,7 +111,7 @@ std::vector<std::string> readLinkerScript(std::string_view text) {
   return names;
 }
 
-Result<std::string> flattenArchive(std::span<const std::byte> archive, const std::string& folder) {
+Result<std::string> flattenArchive(std::span<const std::byte> archive, const std::string& directory) {
   auto members = linker::readArchive(archive);
   if (!members) return members.error();
   // Long names lie in a member of their own, each ended by "/\n".
@@ -133,7 +133,7 @@ Result<std::string> flattenArchive(std::span<const std::byte> archive, const std
     std::string path(member.name);
     std::string content(view(member.data));
     if (member.external) {
-      if (!path.starts_with('/')) path = folder + "/" + path;
+      if (!path.starts_with('/')) path = directory + "/" + path;
       auto file = linker::MappedFile::open(path);
       if (!file) return file.error();
       content = view(file->bytes());
@@ -155,7 +155,7 @@ Result<std::string> flattenArchive(std::span<const std::byte> archive, const std
   return result + body;
 }
 
-Result<DynamicSection> readDynamicSection(std::span<const std::byte> file, const std::string& folder) {
+Result<DynamicSection> readDynamicSection(std::span<const std::byte> file, const std::string& directory) {
   std::string_view bytes = view(file);
   Elf64_Ehdr header;
   if (bytes.size() < sizeof header || !bytes.starts_with(kElf)) return Error{"this is no shared object"};
@@ -207,7 +207,7 @@ Result<DynamicSection> readDynamicSection(std::span<const std::byte> file, const
     std::string one(rest.substr(0, rest.find(':')));
     rest.remove_prefix(std::min(one.size() + 1, rest.size()));
     for (std::string_view origin : {"${ORIGIN}", "$ORIGIN"}) {
-      for (size_t at; (at = one.find(origin)) != one.npos;) one.replace(at, origin.size(), folder);
+      for (size_t at; (at = one.find(origin)) != one.npos;) one.replace(at, origin.size(), directory);
     }
     if (one.starts_with('/')) result.searched.push_back(one);
   }
@@ -218,8 +218,8 @@ Result<ContentSource> HostFiles::file(const std::string& path) {
   if (attention_ != nullptr && !attention_->isNeeded()) return Error{"nobody needs it"};
   Result<linker::FileContent> content = digests_.contentOf(path);
   if (!content) return content.error();
-  ContentSource source{content->digest, content->stamp.size, baseName(path)};
-  origins_.insert_or_assign(content->digest, Origin{path, content->stamp, ""});
+  ContentSource source{content->digest, content->signature.size, baseName(path)};
+  origins_.insert_or_assign(content->digest, Origin{path, content->signature, ""});
   return source;
 }
 
@@ -258,7 +258,7 @@ Status HostFiles::addSharedObject(const std::string& path, int depth, std::vecto
   auto mapped = linker::MappedFile::open(path);
   if (!mapped) return mapped.error();
   std::error_code error;
-  std::string folder = fs::canonical(path, error).parent_path();
+  std::string directory = fs::canonical(path, error).parent_path();
   std::string name = baseName(path);
 
   if (!startsWith(mapped->bytes(), kElf)) {
@@ -277,11 +277,11 @@ Status HostFiles::addSharedObject(const std::string& path, int depth, std::vecto
     return Done{};
   }
 
-  auto dynamic = readDynamicSection(mapped->bytes(), folder);
+  auto dynamic = readDynamicSection(mapped->bytes(), directory);
   if (!dynamic) return dynamic.error().within(path);
   std::string soname = dynamic->soname.empty() ? name : dynamic->soname;
   bool haskell = name.starts_with("libHS") || name.starts_with("libghc_");
-  if (!haskell && isSystemFolder(folder)) {
+  if (!haskell && isSystemDirectory(directory)) {
     found.push_back({soname, std::nullopt});
     return Done{};
   }
@@ -292,7 +292,7 @@ Status HostFiles::addSharedObject(const std::string& path, int depth, std::vecto
     if (loaded_.contains(needed) || needed.starts_with("libHS")) continue;
     for (const std::string& searched : dynamic->searched) {
       std::string file = searched + "/" + needed;
-      if (isSystemFolder(searched) || access(file.c_str(), R_OK) != 0) continue;
+      if (isSystemDirectory(searched) || access(file.c_str(), R_OK) != 0) continue;
       if (Status added = addSharedObject(file, depth + 1, found); !added) return added;
       break;
     }
@@ -319,11 +319,11 @@ Result<HostFiles::Piece> HostFiles::read(const linker::ContentDigest& digest, ui
     return piece;
   }
   kj::AutoCloseFd fd(open(origin.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  Result<linker::FileStamp> stamp = fd.get() >= 0 ? linker::stampOf(fd.get()) : Error{std::strerror(errno)};
-  if (!stamp) return stamp.error().within(origin.path);
-  if (*stamp != origin.stamp) return Error{origin.path + " has changed since it was named"};
-  if (offset > stamp->size) return Error{"the target wants what is behind the end of " + origin.path};
-  piece.bytes.resize(std::min<uint64_t>(stamp->size - offset, schema::CONTENT_PART_SIZE));
+  Result<linker::FileSignature> signature = fd.get() >= 0 ? linker::signatureOf(fd.get()) : Error{std::strerror(errno)};
+  if (!signature) return signature.error().within(origin.path);
+  if (*signature != origin.signature) return Error{origin.path + " has changed since it was named"};
+  if (offset > signature->size) return Error{"the target wants what is behind the end of " + origin.path};
+  piece.bytes.resize(std::min<uint64_t>(signature->size - offset, schema::CONTENT_PART_SIZE));
   for (size_t done = 0; done < piece.bytes.size();) {
     ssize_t got =
         pread(fd.get(), piece.bytes.data() + done, piece.bytes.size() - done, static_cast<off_t>(offset + done));
@@ -332,7 +332,7 @@ Result<HostFiles::Piece> HostFiles::read(const linker::ContentDigest& digest, ui
     if (got == 0) return Error{origin.path + " became shorter while it was sent"};
     done += static_cast<size_t>(got);
   }
-  piece.last = offset + piece.bytes.size() == stamp->size;
+  piece.last = offset + piece.bytes.size() == signature->size;
   return piece;
 }
 

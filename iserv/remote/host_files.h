@@ -60,7 +60,7 @@ class HostFiles {
  private:
   struct Origin {
     std::string path;
-    linker::FileStamp stamp;
+    linker::FileSignature signature;
     std::string bytes;  // if there is no path
   };
 
@@ -77,8 +77,8 @@ class HostFiles {
 // only to be linked AS_NEEDED and static libraries. Empty if it is none.
 std::vector<std::string> readLinkerScript(std::string_view text);
 
-// A thin archive's content with its members in it. `folder` is where the archive is.
-Result<std::string> flattenArchive(std::span<const std::byte> archive, const std::string& folder);
+// A thin archive's content with its members in it. `directory` is where the archive is.
+Result<std::string> flattenArchive(std::span<const std::byte> archive, const std::string& directory);
 
 // What a shared object's dynamic section says.
 struct DynamicSection {
@@ -86,9 +86,9 @@ struct DynamicSection {
   std::vector<std::string> needed;
   std::vector<std::string> searched;  // DT_RUNPATH, or else DT_RPATH, with $ORIGIN replaced
 };
-Result<DynamicSection> readDynamicSection(std::span<const std::byte> file, const std::string& folder);
+Result<DynamicSection> readDynamicSection(std::span<const std::byte> file, const std::string& directory);
 
-// Whether a folder is one where the system keeps libraries.
-bool isSystemFolder(const std::string& folder);
+// Whether a directory is one where the system keeps libraries.
+bool isSystemDirectory(const std::string& directory);
 
 }  // namespace splicehost::remote

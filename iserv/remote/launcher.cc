@@ -1,12 +1,12 @@
 // launch-interpreter: what starts an interpreter on a machine that has no GHC.
 //
-// It lies beside the interpreter, in a folder made for a target (ways/install-target): the program that it starts is
+// It lies beside the interpreter, in a directory made for a target (ways/install-target): the program that it starts is
 // "interpreter" with the same suffix as its own name has. An interpreter is linked with GHC's shared objects (in the
-// dynamic way) and with libraries of C, which lie in that folder, too. They are found through the loader's
+// dynamic way) and with libraries of C, which lie in that directory, too. They are found through the loader's
 // --library-path, so that they are found by the interpreter and by what it loads, and not by programs that splices run.
 //
 // The machine's own C library is used if it is at least as new as the one that the interpreter was linked with;
-// otherwise, and where there is none, the folder's.
+// otherwise, and where there is none, the directory's.
 
 #include <elf.h>
 #include <errno.h>
@@ -86,22 +86,22 @@ int main(int argc, char* argv[]) {
   std::error_code error;
   fs::path self = fs::read_symlink("/proc/self/exe", error);
   if (error) self = fs::absolute(argv[0]);
-  std::string folder = self.parent_path();
+  std::string directory = self.parent_path();
   std::string name = self.filename();
   constexpr std::string_view kStart = "launch-";
-  std::string program = folder + "/" + (name.starts_with(kStart) ? name.substr(kStart.size()) : name);
+  std::string program = directory + "/" + (name.starts_with(kStart) ? name.substr(kStart.size()) : name);
 
   // Sessions show files at paths of another machine, if they can.
   (void)splicehost::gainMountRights().ok();
 
   std::string loader = loaderOf(program);
-  std::string bundled = folder + "/system/" + loader.substr(loader.rfind('/') + 1);
-  std::string libraries = folder + "/lib";
+  std::string bundled = directory + "/system/" + loader.substr(loader.rfind('/') + 1);
+  std::string libraries = directory + "/lib";
   if (access(loader.c_str(), X_OK) != 0 || versionOf(loader) < versionOf(bundled)) {
     loader = bundled;
-    libraries += ":" + folder + "/system";
+    libraries += ":" + directory + "/system";
   }
-  chooseLocale(folder + "/system/locale");
+  chooseLocale(directory + "/system/locale");
   std::vector<std::string> words = {loader, "--argv0", argv[0], "--library-path", libraries, program};
   for (int i = 1; i < argc; ++i) words.emplace_back(argv[i]);
   std::vector<char*> arguments;

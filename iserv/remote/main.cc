@@ -41,7 +41,7 @@ constexpr char kUsage[] =
     "  --listen unix:PATH | tcp:HOST:PORT   serve whoever connects there\n"
     "  --token-file FILE                    what a front end must have; needed for tcp:\n"
     "  --certificate FILE --key FILE        PEM files, for TLS; needed for tcp: on anything but loopback\n"
-    "  --cache FOLDER                       where libraries are kept (default: $XDG_CACHE_HOME/splicehost,\n"
+    "  --cache DIRECTORY                       where libraries are kept (default: $XDG_CACHE_HOME/splicehost,\n"
     "                                       ~/.cache/splicehost, or else /tmp/splicehost-cache-<user id>)\n"
     "  --cache-size BYTES                   how much at the most, with K, M or G (default: 4G)\n";
 
@@ -67,7 +67,7 @@ std::string defaultCache() {
     const char* value = getenv(name);
     return std::string(value == nullptr ? "" : value);
   };
-  if (std::string folder = variable("XDG_CACHE_HOME"); folder.starts_with('/')) return folder + "/splicehost";
+  if (std::string directory = variable("XDG_CACHE_HOME"); directory.starts_with('/')) return directory + "/splicehost";
   if (std::string home = variable("HOME"); home.starts_with('/') && access(home.c_str(), W_OK) == 0) {
     return home + "/.cache/splicehost";
   }

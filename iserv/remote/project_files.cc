@@ -33,12 +33,12 @@ class Walk {
  public:
   Walk(const ProjectSelection& selection, HostFiles& files) : selection_(selection), files_(files) {}
 
-  Result<ContentSource> folder(const std::string& path, const std::string& relative, int depth) {
-    if (depth > kMaxDepth) return Error{path + ": folders are nested too deeply"};
+  Result<ContentSource> directory(const std::string& path, const std::string& relative, int depth) {
+    if (depth > kMaxDepth) return Error{path + ": directories are nested too deeply"};
     std::vector<std::string> names;
     {
       struct Close {
-        void operator()(DIR* folder) const { closedir(folder); }
+        void operator()(DIR* directory) const { closedir(directory); }
       };
       std::unique_ptr<DIR, Close> open(opendir(path.c_str()));
       while (dirent* entry = open ? readdir(open.get()) : nullptr) {
@@ -50,23 +50,23 @@ class Walk {
 
     capnp::MallocMessageBuilder message;
     auto orphanage = message.getOrphanage();
-    std::vector<capnp::Orphan<schema::Folder::Entry>> entries;
+    std::vector<capnp::Orphan<schema::Directory::Entry>> entries;
     for (const std::string& name : names) {
       std::string below = relative.empty() ? name : relative + "/" + name;
       std::string file = path + "/" + name;
       struct stat status;
       if (isExcluded(selection_, below, name) || lstat(file.c_str(), &status) != 0) continue;
-      auto orphan = orphanage.newOrphan<schema::Folder::Entry>();
+      auto orphan = orphanage.newOrphan<schema::Directory::Entry>();
       auto entry = orphan.get();
       entry.setName(toData(name));
       if (++count_ > selection_.maxFiles) {
         return Error{"there are more than " + std::to_string(selection_.maxFiles) + " files under " + selection_.root +
-                     ": name a smaller folder (--root, ISERV_ROOT) or exclude some (--exclude, ISERV_EXCLUDE)"};
+                     ": name a smaller directory (--root, ISERV_ROOT) or exclude some (--exclude, ISERV_EXCLUDE)"};
       }
       if (S_ISDIR(status.st_mode)) {
-        auto content = folder(file, below, depth + 1);
+        auto content = directory(file, below, depth + 1);
         if (!content) return content;
-        setContent(entry.initFolder(), *content);
+        setContent(entry.initDirectory(), *content);
       } else if (S_ISREG(status.st_mode)) {
         if (static_cast<uint64_t>(status.st_size) > selection_.maxFileBytes) continue;
         auto content = files_.file(file);
@@ -75,7 +75,7 @@ class Walk {
         if (total_ > selection_.maxTotalBytes) {
           return Error{"the files under " + selection_.root + " have more than " +
                        std::to_string(selection_.maxTotalBytes >> 20) +
-                       " MB: name a smaller folder (--root, ISERV_ROOT) or exclude some (--exclude, ISERV_EXCLUDE)"};
+                       " MB: name a smaller directory (--root, ISERV_ROOT) or exclude some (--exclude, ISERV_EXCLUDE)"};
         }
         content->name.clear();
         setContent(entry.initFile(), *content);
@@ -89,9 +89,9 @@ class Walk {
       }
       entries.push_back(kj::mv(orphan));
     }
-    // A message of its own, so that the same folder has the same bytes.
+    // A message of its own, so that the same directory has the same bytes.
     capnp::MallocMessageBuilder result;
-    auto list = result.initRoot<schema::Folder>().initEntries(static_cast<uint32_t>(entries.size()));
+    auto list = result.initRoot<schema::Directory>().initEntries(static_cast<uint32_t>(entries.size()));
     for (uint32_t i = 0; i < list.size(); ++i) list.setWithCaveats(i, entries[i].getReader());
     auto words = capnp::messageToFlatArray(result);
     auto bytes = words.asChars();
@@ -108,10 +108,11 @@ class Walk {
 }  // namespace
 
 Result<ContentSource> describeProject(const ProjectSelection& selection, HostFiles& files) {
-  return Walk(selection, files).folder(selection.root, "", 0);
+  return Walk(selection, files).directory(selection.root, "", 0);
 }
 
-std::string explainMissingFile(const std::string& text, const ProjectSelection& selection, const std::string& folder) {
+std::string explainMissingFile(const std::string& text, const ProjectSelection& selection,
+                               const std::string& directory) {
   // GHC.IO.Exception shows an exception of a file as "path: operation: kind (reason)".
   constexpr std::string_view kMissing = ": does not exist";
   size_t at = text.find(kMissing);
@@ -123,12 +124,13 @@ std::string explainMissingFile(const std::string& text, const ProjectSelection& 
   size_t line = before.rfind('\n');
   std::string path = line == std::string::npos ? before : before.substr(line + 1);
   path = path.substr(path.find_first_not_of(" \t") == std::string::npos ? 0 : path.find_first_not_of(" \t"));
-  std::string absolute = std::filesystem::path(path.starts_with('/') ? path : folder + "/" + path).lexically_normal();
+  std::string absolute =
+      std::filesystem::path(path.starts_with('/') ? path : directory + "/" + path).lexically_normal();
   struct stat status;
   if (stat(absolute.c_str(), &status) != 0) return "";
   if (absolute != selection.root && !absolute.starts_with(selection.root + "/")) {
     return absolute + " is here, but not on the target: only files under " + selection.root +
-           " are. To show it others, name another folder: --root FOLDER (with -opti), or ISERV_ROOT";
+           " are. To show it others, name another directory: --root DIRECTORY (with -opti), or ISERV_ROOT";
   }
   if (static_cast<uint64_t>(status.st_size) > selection.maxFileBytes) {
     return absolute + " is here, but too large to be on the target: the limit is " +

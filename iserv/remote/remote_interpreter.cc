@@ -82,10 +82,10 @@ Status RemoteInterpreter::sayHello() {
   code.setInterpreterProtocol(schema::PROTOCOL_VERSION);
   auto variables = hello.initVariables(static_cast<uint32_t>(options_.variables.size()));
   for (uint32_t i = 0; i < variables.size(); ++i) variables.set(i, toData(options_.variables[i]));
-  std::unique_ptr<char, decltype(&free)> folder(getcwd(nullptr, 0), &free);
-  if (!folder) return systemError("the working directory");
-  folder_ = folder.get();
-  hello.setFolder(toData(folder_));
+  std::unique_ptr<char, decltype(&free)> directory(getcwd(nullptr, 0), &free);
+  if (!directory) return systemError("the working directory");
+  directory_ = directory.get();
+  hello.setDirectory(toData(directory_));
   // There is no way to ask.
   mode_t mask = umask(0);
   umask(mask);
@@ -276,7 +276,7 @@ Status RemoteInterpreter::handle(schema::FromTarget::Reader message) {
           return Done{};
         }
         if (options_.files && reply.isQResult() && reply.getQResult().isException()) {
-          std::string hint = explainMissingFile(reply.getQResult().getException().cStr(), *options_.files, folder_);
+          std::string hint = explainMissingFile(reply.getQResult().getException().cStr(), *options_.files, directory_);
           if (!hint.empty()) std::fprintf(stderr, "iserv: %s\n", hint.c_str());
         }
       }

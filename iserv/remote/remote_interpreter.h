@@ -88,7 +88,7 @@ class RemoteInterpreter : public RemoteLink {
   bool ended_ = false;
   std::optional<Child::Exit> end_;
   std::string reason_;
-  std::string folder_;  // the working directory
+  std::string directory_;  // the working directory
 };
 
 }  // namespace splicehost::remote

@@ -17,7 +17,7 @@
 #include "iserv/base/file_view.h"
 #include "iserv/base/manifest.h"
 #include "iserv/front_end/front_end.h"
-#include "iserv/remote/remote_requester.h"
+#include "iserv/remote/remote_client.h"
 #include "linker/mapped_file.h"
 #include "protocol/contain.h"
 #include "protocol/message_check.h"
@@ -38,7 +38,7 @@ constexpr Milliseconds kSendPatience{20'000};
 constexpr uint64_t kMaxHello = uint64_t{4} << 20;
 // How long a front end may take to hang up.
 constexpr Milliseconds kEndPatience{3'000};
-// Folders in folders.
+// Directories in directories.
 constexpr int kMaxDepth = 64;
 
 std::string describeBits(schema::CodeDescription::Reader code) {
@@ -57,9 +57,9 @@ class Service {
 
   // Tells the front end why there is no more of this.
   void fail(const std::string& why) {
-    if (requester_) {
-      requester_->complain(why);
-      requester_->finish(1);
+    if (client_) {
+      client_->complain(why);
+      client_->finish(1);
     } else {
       refuse(why);
     }
@@ -76,12 +76,12 @@ class Service {
     int status = 1;
     Status seen = showFiles();
     if (seen) {
-      FrontEnd frontEnd(frontEnd_, *requester_);
+      FrontEnd frontEnd(frontEnd_, *client_);
       status = frontEnd.run();
     } else {
-      requester_->complain(seen.error().message);
+      client_->complain(seen.error().message);
     }
-    requester_->finish(status);
+    client_->finish(status);
     store_->save();
     channel_.end(kEndPatience);
     return status;
@@ -104,7 +104,7 @@ class Service {
     auto store = ContentStore::open(options_.cache, options_.cacheBytes);
     if (!store) return store.error().within("the store of content");
     store_ = std::move(*store);
-    if (Status settled = takeSurroundings(client); !settled) return settled;
+    if (Status settled = takeProcessContext(client); !settled) return settled;
 
     capnp::MallocMessageBuilder builder;
     describe(builder.initRoot<schema::FromTarget>().initHello().initAccepted());
@@ -150,12 +150,12 @@ class Service {
     }
     auto code = client.getCode();
     std::string version = toString(code.getGhcVersion());
-    std::string folder = options_.root + "/ghc-" + version;
+    std::string directory = options_.root + "/ghc-" + version;
     frontEnd_.version = version.find('/') == version.npos ? ghc::findVersion(version) : nullptr;
-    if (frontEnd_.version == nullptr || access((folder + "/manifest").c_str(), R_OK) != 0) {
+    if (frontEnd_.version == nullptr || access((directory + "/manifest").c_str(), R_OK) != 0) {
       return differ("GHC version", version, ownVersions());
     }
-    auto manifest = readManifest(folder);
+    auto manifest = readManifest(directory);
     if (!manifest) return manifest.error();
     own_ = std::make_unique<capnp::MallocMessageBuilder>();
     auto own = own_->initRoot<schema::CodeDescription>();
@@ -186,14 +186,14 @@ class Service {
 
     frontEnd_.way = code.getWay();
     std::string suffix(waySuffix(code.getWay()));
-    // A folder that is made for a target has programs that prepare for an interpreter first.
-    frontEnd_.program = folder + "/launch-interpreter" + suffix;
-    if (access(frontEnd_.program.c_str(), X_OK) != 0) frontEnd_.program = folder + "/interpreter" + suffix;
+    // A directory that is made for a target has programs that prepare for an interpreter first.
+    frontEnd_.program = directory + "/launch-interpreter" + suffix;
+    if (access(frontEnd_.program.c_str(), X_OK) != 0) frontEnd_.program = directory + "/interpreter" + suffix;
     frontEnd_.programName = "iserv" + suffix;
     frontEnd_.identity = identity->second;
     frontEnd_.libraries = manifest->libraries[identity->first];
     for (auto word : client.getRtsOptions()) frontEnd_.rtsOptions.emplace_back(word.cStr());
-    readBootContent(folder, identity->first);
+    readBootContent(directory, identity->first);
     auto configuration = readConfiguration();
     if (!configuration) return configuration.error();
     std::string broker = options_.root + "/iserv/iservd";
@@ -214,8 +214,8 @@ class Service {
   }
 
   // The lines of `boot-libraries`: a way, a digest, and for a shared object where it is.
-  void readBootContent(const std::string& folder, const std::string& way) {
-    std::ifstream file(folder + "/boot-libraries");
+  void readBootContent(const std::string& directory, const std::string& way) {
+    std::ifstream file(directory + "/boot-libraries");
     for (std::string line; std::getline(file, line);) {
       std::string first = line.substr(0, line.find(' '));
       if (first != way || line.size() < first.size() + 65) continue;
@@ -229,7 +229,7 @@ class Service {
         digest.bytes[i] = static_cast<uint8_t>(high << 4 | low);
       }
       std::string path = line.size() > first.size() + 66 ? line.substr(first.size() + 66) : "";
-      if (!path.empty() && !path.starts_with('/')) path = folder + "/" + path;
+      if (!path.empty() && !path.starts_with('/')) path = directory + "/" + path;
       if (good) boot_.emplace(digest, path);
     }
   }
@@ -245,8 +245,8 @@ class Service {
     builder.setInterpreterProtocol(own.getInterpreterProtocol());
   }
 
-  // Makes this process's surroundings what the interpreter's are to be.
-  Status takeSurroundings(schema::FrontEndHello::Reader client) {
+  // Makes this process's context what the interpreter's is to be.
+  Status takeProcessContext(schema::FrontEndHello::Reader client) {
     kj::AutoCloseFd ends[2];
     for (int stream : {STDOUT_FILENO, STDERR_FILENO}) {
       int pipe[2];
@@ -256,16 +256,16 @@ class Service {
       if (dup2(pipe[1], stream) < 0) return systemError("a standard stream");
       close(pipe[1]);
     }
-    requester_.emplace(channel_, *store_, boot_, kj::mv(ends[0]), kj::mv(ends[1]));
+    client_.emplace(channel_, *store_, boot_, kj::mv(ends[0]), kj::mv(ends[1]));
     for (auto variable : client.getVariables()) {
       std::string text = toString(variable);
       size_t equals = text.find('=');
       if (equals != text.npos && equals > 0) setenv(text.substr(0, equals).c_str(), text.c_str() + equals + 1, 1);
     }
     umask(client.getUmask() & 0777);
-    folder_ = toString(client.getFolder());
-    if (!client.hasFiles() && chdir(folder_.c_str()) != 0 && chdir("/") != 0) {
-      return systemError("the root folder");
+    directory_ = toString(client.getDirectory());
+    if (!client.hasFiles() && chdir(directory_.c_str()) != 0 && chdir("/") != 0) {
+      return systemError("the root directory");
     }
     return Done{};
   }
@@ -279,12 +279,12 @@ class Service {
     if (!digest) return digest.error().within("the front end's tree");
     std::string root = toString(files.getRoot());
     if (!root.starts_with('/') || root.find("/../") != root.npos || root.ends_with("/..")) {
-      return Error{"'" + root + "' is no absolute path of a folder"};
+      return Error{"'" + root + "' is no absolute path of a directory"};
     }
-    for (const std::string& folder : {options_.cache, options_.root}) {
-      if (folder.starts_with(root + "/")) {
-        return Error{"the front end's files are to be seen in " + root + ", which would hide the target's folder " +
-                     folder + ": name a smaller root (--root, ISERV_ROOT), or have the target elsewhere (--cache)"};
+    for (const std::string& directory : {options_.cache, options_.root}) {
+      if (directory.starts_with(root + "/")) {
+        return Error{"the front end's files are to be seen in " + root + ", which would hide the target's directory " +
+                     directory + ": name a smaller root (--root, ISERV_ROOT), or have the target elsewhere (--cache)"};
       }
     }
     auto place = store_->findTree(*digest);
@@ -296,28 +296,28 @@ class Service {
       if (!finished) return finished.error();
       place = *finished;
     }
-    frontEnd_.view = FileView{root, *place, folder_};
+    frontEnd_.view = FileView{root, *place, directory_};
     return Done{};
   }
 
-  Status fill(schema::Content::Reader folder, const std::string& place, int depth) {
-    if (depth > kMaxDepth) return Error{"folders are nested too deeply"};
-    auto brought = requester_->bring({folder});
+  Status fill(schema::Content::Reader directory, const std::string& place, int depth) {
+    if (depth > kMaxDepth) return Error{"directories are nested too deeply"};
+    auto brought = client_->bring({directory});
     if (!brought) return brought.error();
     auto file = linker::MappedFile::open(brought->begin()->second);
     if (!file) return file.error();
     auto bytes = file->bytes();
     auto words = kj::heapArray<capnp::word>(bytes.size() / sizeof(capnp::word));
     std::memcpy(words.begin(), bytes.data(), words.asBytes().size());
-    if (Status good = checkMessage(words, capnp::Schema::from<schema::Folder>()); !good) return good;
+    if (Status good = checkMessage(words, capnp::Schema::from<schema::Directory>()); !good) return good;
     capnp::FlatArrayMessageReader reader(words, kCheckedMessage);
-    auto entries = reader.getRoot<schema::Folder>().getEntries();
+    auto entries = reader.getRoot<schema::Directory>().getEntries();
     std::vector<schema::Content::Reader> contents;
     for (auto entry : entries) {
       if (entry.isFile()) contents.push_back(entry.getFile());
-      if (entry.isFolder()) contents.push_back(entry.getFolder());
+      if (entry.isDirectory()) contents.push_back(entry.getDirectory());
     }
-    auto files = requester_->bring(contents);
+    auto files = client_->bring(contents);
     if (!files) return files.error();
     for (auto entry : entries) {
       std::string name = toString(entry.getName());
@@ -325,9 +325,9 @@ class Service {
         return Error{"'" + name + "' is no file name"};
       }
       std::string path = place + "/" + name;
-      if (entry.isFolder()) {
+      if (entry.isDirectory()) {
         if (mkdir(path.c_str(), 0755) != 0) return systemError(path);
-        if (Status filled = fill(entry.getFolder(), path, depth + 1); !filled) return filled;
+        if (Status filled = fill(entry.getDirectory(), path, depth + 1); !filled) return filled;
       } else if (entry.isLink()) {
         if (symlink(toString(entry.getLink()).c_str(), path.c_str()) != 0) return systemError(path);
       } else {
@@ -350,11 +350,11 @@ class Service {
   Channel channel_;
   std::unique_ptr<ContentStore> store_;
   BootContent boot_;
-  std::optional<RemoteRequester> requester_;
+  std::optional<RemoteClient> client_;
   FrontEndOptions frontEnd_;
   std::unique_ptr<capnp::MallocMessageBuilder> own_;    // a CodeDescription
   std::unique_ptr<capnp::MallocMessageBuilder> files_;  // a ProjectFiles
-  std::string folder_;                                  // the front end's working directory
+  std::string directory_;                               // the front end's working directory
 };
 
 }  // namespace

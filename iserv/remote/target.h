@@ -12,7 +12,7 @@
 namespace splicehost::remote {
 
 struct TargetOptions {
-  std::string root;   // the folder that has iserv/ and ghc-<version>/
+  std::string root;   // the directory that has iserv/ and ghc-<version>/
   std::string cache;  // the store of content
   uint64_t cacheBytes = uint64_t{4} << 30;
   std::string token;  // that a front end must have; empty: none

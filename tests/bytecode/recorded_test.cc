@@ -26,8 +26,8 @@ constexpr int kMutationsPerMessage = 300;
 std::vector<std::string> recordedNames() {
   std::vector<std::string> names;
   for (const BcoFormat& format : formats()) {
-    const std::filesystem::path folder(SPLICEHOST_RECORDED_BCOS);
-    for (const auto& entry : std::filesystem::directory_iterator(folder / format.ghc)) {
+    const std::filesystem::path directory(SPLICEHOST_RECORDED_BCOS);
+    for (const auto& entry : std::filesystem::directory_iterator(directory / format.ghc)) {
       if (entry.path().extension() != ".bin") continue;
       names.push_back(std::string(format.ghc) + "/" + entry.path().stem().string());
     }

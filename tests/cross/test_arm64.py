@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Splices of an AArch64 GHC, run on an AArch64 machine that has neither GHC nor libraries.
 
-The front end is a program of this machine; GHC and the interpreter are emulated, in a root folder each. tests/cross/run
+The front end is a program of this machine; GHC and the interpreter are emulated, in a root directory each. tests/cross/run
 makes what this needs, and says so in the environment:
 
-  SPLICEHOST_SYSROOT   a root folder of Debian 13 for arm64, with GHC and the packages lens, aeson and file-embed
+  SPLICEHOST_SYSROOT   a root directory of Debian 13 for arm64, with GHC and the packages lens, aeson and file-embed
   SPLICEHOST_CROSS     a build for it (ways/cross.cmake) with SPLICEHOST_FRONT_END
 
 Needs root. With arguments, only tests whose names contain one of them run. The last line counts them.
@@ -38,7 +38,7 @@ LINKER_FAILED = re.compile(r"ASSERTION FAILED: file rts/linker/elf_reloc_aarch64
 
 
 class Machine:
-    """A root folder that has the target's folder, /proc, /dev/null and /tmp, and nothing else."""
+    """A root directory that has the target's directory, /proc, /dev/null and /tmp, and nothing else."""
 
     def __init__(self, root):
         self.root = root
@@ -72,8 +72,8 @@ class Machine:
             self._listener.wait()
 
     def contents(self):
-        folder = self.root / "cache" / "content"
-        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        directory = self.root / "cache" / "content"
+        return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
 
 
 class Arm64(unittest.TestCase):
@@ -100,36 +100,36 @@ class Arm64(unittest.TestCase):
         except subprocess.TimeoutExpired as late:
             raise AssertionError(f"no end within {PATIENCE} s: {late.stdout} {late.stderr}") from late
 
-    def folder(self, project):
-        folder = pathlib.Path(tempfile.mkdtemp(dir=self.root))
-        shutil.copytree(MODULES / project, folder, dirs_exist_ok=True)
-        return folder
+    def directory(self, project):
+        directory = pathlib.Path(tempfile.mkdtemp(dir=self.root))
+        shutil.copytree(MODULES / project, directory, dirs_exist_ok=True)
+        return directory
 
-    def compile(self, folder, source, way, *interpreter, **environment):
-        return self.run_there("/usr/bin/ghc", "-v0", *interpreter, *WAYS[way], "-c", source, cwd=folder, **environment)
+    def compile(self, directory, source, way, *interpreter, **environment):
+        return self.run_there("/usr/bin/ghc", "-v0", *interpreter, *WAYS[way], "-c", source, cwd=directory, **environment)
 
-    def compile_remotely(self, folder, source, way, *options, via=None, **environment):
+    def compile_remotely(self, directory, source, way, *options, via=None, **environment):
         words = ("--via", via or self.via, "--timeout", "300", *options)
-        return self.compile(folder, source, way, "-fexternal-interpreter", "-pgmi", self.iserv,
+        return self.compile(directory, source, way, "-fexternal-interpreter", "-pgmi", self.iserv,
                             *(f"-opti{word}" for word in words), **environment)
 
     def assert_well(self, done):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     @staticmethod
-    def products(folder):
-        return {path.name: path.read_bytes() for path in folder.iterdir()
+    def products(directory):
+        return {path.name: path.read_bytes() for path in directory.iterdir()
                 if re.fullmatch(r"\.(dyn_)?(o|hi)", path.suffix)}
 
-    def interface(self, folder, name):
+    def interface(self, directory, name):
         """What an interface says, but for the libraries that the interpreter had."""
-        shown = self.run_there("/usr/bin/ghc", "--show-iface", name, cwd=folder)
+        shown = self.run_there("/usr/bin/ghc", "--show-iface", name, cwd=directory)
         self.assertEqual(shown.returncode, 0, shown.stderr)
         return [line for line in shown.stdout.splitlines()
                 if not re.match(r"\s*interface hash:|addDependentFile \".*/libHS", line)]
 
     def check_identical(self, project, way):
-        ours, theirs = self.folder(project), self.folder(project)
+        ours, theirs = self.directory(project), self.directory(project)
         self.assert_well(self.compile_remotely(ours, PROJECTS[project], way))
         peer = SYSROOT / "usr" / "lib" / "ghc" / "bin" / "ghc-iserv"
         for _ in range(3):
@@ -163,28 +163,28 @@ class Arm64(unittest.TestCase):
 
     def test_second_compile_sends_nothing(self):
         for _ in range(2):
-            folder = self.folder("aeson")
-            self.assert_well(self.compile_remotely(folder, "Json.hs", "vanilla"))
+            directory = self.directory("aeson")
+            self.assert_well(self.compile_remotely(directory, "Json.hs", "vanilla"))
             before = self.machine.contents()
             self.assertTrue(any(path.endswith(".a") for path in before), before)
         self.assertEqual(self.machine.contents(), before)
 
     def test_command_without_broker(self):
-        folder = self.folder("plain")
-        self.assert_well(self.compile_remotely(folder, "Plain.hs", "vanilla", via=self.machine.command, ISERV_SHARE="off"))
+        directory = self.directory("plain")
+        self.assert_well(self.compile_remotely(directory, "Plain.hs", "vanilla", via=self.machine.command, ISERV_SHARE="off"))
 
     def test_other_architecture_is_refused(self):
-        done = self.compile_remotely(self.folder("plain"), "Plain.hs", "vanilla", "--architecture", "x86_64")
+        done = self.compile_remotely(self.directory("plain"), "Plain.hs", "vanilla", "--architecture", "x86_64")
         self.assertNotEqual(done.returncode, 0)
         self.assertRegex(done.stderr, "architecture.*x86_64.*aarch64")
 
     def test_crash_is_reported(self):
-        folder = self.folder("plain")
-        (folder / "Crash.hs").write_text(
+        directory = self.directory("plain")
+        (directory / "Crash.hs").write_text(
             "{-# LANGUAGE TemplateHaskell #-}\nmodule Crash where\nimport Foreign\nimport Language.Haskell.TH.Syntax\n"
             "$(runIO (poke (nullPtr `plusPtr` 4096) 'x') >> pure [])\n")
         started = time.monotonic()
-        done = self.compile_remotely(folder, "Crash.hs", "vanilla")
+        done = self.compile_remotely(directory, "Crash.hs", "vanilla")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("interpreted code crashed: Segmentation fault", done.stderr)
         self.assertIn("Haskell stack", done.stderr)
@@ -234,7 +234,7 @@ class Outcome(unittest.TestResult):
 
 def main(texts):
     if not (SYSROOT / "usr/bin/ghc").exists() or not (CROSS / "build.ninja").exists():
-        print("test_arm64: SPLICEHOST_SYSROOT and SPLICEHOST_CROSS must say where the root folder and the build are; "
+        print("test_arm64: SPLICEHOST_SYSROOT and SPLICEHOST_CROSS must say where the root directory and the build are; "
               "tests/cross/run does\n0 passed, 1 failed")
         return 1
     tests = [test for test in unittest.defaultTestLoader.loadTestsFromTestCase(Arm64)

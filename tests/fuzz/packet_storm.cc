@@ -57,12 +57,12 @@ struct Use {
 
 Use useOf(pid_t process) {
   Use use;
-  std::string folder = "/proc/" + std::to_string(process);
-  DIR* fds = opendir((folder + "/fd").c_str());
+  std::string directory = "/proc/" + std::to_string(process);
+  DIR* fds = opendir((directory + "/fd").c_str());
   if (fds == nullptr) fail("the broker is gone");
   while (readdir(fds) != nullptr) ++use.fds;
   closedir(fds);
-  std::ifstream status(folder + "/status");
+  std::ifstream status(directory + "/status");
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with("VmRSS:")) use.residentKiB = std::strtoul(line.c_str() + 6, nullptr, 10);
   }
@@ -78,7 +78,7 @@ class Storm {
         library_(std::move(library)),
         random_(seed),
         null_(open("/dev/null", O_RDWR | O_CLOEXEC)),
-        folder_(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)),
+        directory_(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)),
         memory_(memfd_create("storm", MFD_CLOEXEC)) {}
 
   uint64_t changed() const { return changed_; }
@@ -247,7 +247,7 @@ class Storm {
     }
     if (!oneIn(20)) return;
     for (unsigned count = random_() % 10; count > 0; --count) {
-      int any[] = {null_.get(), folder_.get(), memory_.get()};
+      int any[] = {null_.get(), directory_.get(), memory_.get()};
       fds.push_back(any[random_() % 3]);
     }
   }
@@ -268,7 +268,7 @@ class Storm {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) fail("no socket pair");
     for (int end : ends) conversation.streams.emplace_back(end);
-    fds = {ends[1], folder_.get(), null_.get(), null_.get(), null_.get()};
+    fds = {ends[1], directory_.get(), null_.get(), null_.get(), null_.get()};
   }
 
   void makeReport(const Conversation& conversation, schema::Report::Builder report) {
@@ -365,7 +365,7 @@ class Storm {
 
   const std::string socket_, interpreter_, version_, library_;
   std::mt19937 random_;
-  kj::AutoCloseFd null_, folder_, memory_;
+  kj::AutoCloseFd null_, directory_, memory_;
   std::vector<Conversation> conversing_ = std::vector<Conversation>(kConversations);
   uint64_t changed_ = 0, sent_ = 0, begun_ = 0;
 };

@@ -1,6 +1,6 @@
 """Runs a command confined as containers and sandboxes do it. Needs root: others give up more by it.
 
-  confine.py landlock FOLDER COMMAND...   in a Landlock domain: no file below FOLDER can be read
+  confine.py landlock DIRECTORY COMMAND...   in a Landlock domain: no file below DIRECTORY can be read
   confine.py seccomp COMMAND...           with a filter: acct(2), which nobody needs here, fails with EDQUOT
   confine.py keyring COMMAND...           with a session keyring of its own
 """
@@ -37,10 +37,10 @@ def system_call(*arguments):
 
 
 def enter_landlock(secret):
-    """From now on no file of the folder can be read; all others can."""
+    """From now on no file of the directory can be read; all others can."""
     attributes = struct.pack("Q", ACCESS_READ_FILE)
     rules = system_call(LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
-    # There are only permissions: of each folder on the way down, for all but the next one; not for what links lead to.
+    # There are only permissions: of each directory on the way down, for all but the next one; not for what links lead to.
     path = "/"
     for name in os.path.realpath(secret).strip("/").split("/"):
         for entry in os.scandir(path):

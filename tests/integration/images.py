@@ -74,12 +74,12 @@ class LoopDevice:
                 pass
 
 
-def make_image(path, folder):
-    """An ext4 of what is in a folder."""
-    size = sum(file.lstat().st_size for file in folder.rglob("*"))
+def make_image(path, directory):
+    """An ext4 of what is in a directory."""
+    size = sum(file.lstat().st_size for file in directory.rglob("*"))
     path.write_bytes(b"")
     os.truncate(path, size + (8 << 20))
-    run("mkfs.ext4", "-q", "-O", "^has_journal", "-d", folder, path)
+    run("mkfs.ext4", "-q", "-O", "^has_journal", "-d", directory, path)
 
 
 def set_times(path, file):

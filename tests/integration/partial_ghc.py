@@ -20,21 +20,21 @@ def _ask(*words):
     return subprocess.run([GHC, *words], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def make(folder, without=(), bring_libffi=False):
-    """Makes the GHC in a folder that does not exist yet; returns its program.
+def make(directory, without=(), bring_libffi=False):
+    """Makes the GHC in a directory that does not exist yet; returns its program.
 
     `without` are patterns of file names. With `bring_libffi` it has a libffi of its own, as the GHCs of
-    ghcup have. Each run of the program adds a line to `calls` in the folder.
+    ghcup have. Each run of the program adds a line to `calls` in the directory.
     """
     real = pathlib.Path(_ask("--print-libdir")).resolve()
-    folder = pathlib.Path(folder)
-    libdir = folder / "lib"
-    program = folder / "bin" / "ghc"
+    directory = pathlib.Path(directory)
+    libdir = directory / "lib"
+    program = directory / "bin" / "ghc"
     _link_tree(real, libdir, without)
     _copy_packages(real, libdir)
     if bring_libffi:
         _bring_libffi(libdir)
-    # GHCs since 9.4 have their programs beside their libraries' folder.
+    # GHCs since 9.4 have their programs beside their libraries' directory.
     programs = real / "bin"
     if not (programs / "ghc").exists():
         programs = real.parent / "bin"
@@ -42,7 +42,7 @@ def make(folder, without=(), bring_libffi=False):
     program.parent.mkdir(exist_ok=True)
     subprocess.run([programs / "ghc-pkg", "--global-package-db", libdir / "package.conf.d",
                     "--no-user-package-db", "recache"], check=True, capture_output=True)
-    program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\nexec {programs}/ghc -B{libdir} "$@"\n')
+    program.write_text(f'#!/bin/sh\necho "$@" >> {directory}/calls\nexec {programs}/ghc -B{libdir} "$@"\n')
     program.chmod(0o755)
     return program
 
@@ -63,10 +63,10 @@ def calls(program):
 
 
 def _link_tree(real, copy, without):
-    for path, folders, files in os.walk(real):
+    for path, directories, files in os.walk(real):
         here = copy / pathlib.Path(path).relative_to(real)
         here.mkdir(parents=True)
-        folders[:] = [name for name in folders if name not in ("html", "latex")]
+        directories[:] = [name for name in directories if name not in ("html", "latex")]
         for name in files:
             if not any(fnmatch.fnmatch(name, pattern) for pattern in without):
                 (here / name).symlink_to(pathlib.Path(path) / name)
@@ -83,9 +83,9 @@ def _copy_packages(real, copy):
 
 def _bring_libffi(libdir):
     library = subprocess.run(["g++", "-print-file-name=libffi.a"], check=True, capture_output=True, text=True)
-    folder = next(libdir.rglob("libHSrts*.a")).parent
+    directory = next(libdir.rglob("libHSrts*.a")).parent
     for name in ("libCffi.a", "libCffi_p.a"):
-        (folder / name).symlink_to(library.stdout.strip())
+        (directory / name).symlink_to(library.stdout.strip())
     [conf] = (libdir / "package.conf.d").glob("rts*.conf")
     text, changes = re.subn(r"\b(HSrts\S*)", r"\1 Cffi", conf.read_text())
     text, more_changes = re.subn(r"( ffi)\b", "", text)

@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Project:
-    """A folder of modules: sources in dependency order, C sources that belong to them."""
+    """A directory of modules: sources in dependency order, C sources that belong to them."""
 
     name: str
     sources: tuple

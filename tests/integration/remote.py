@@ -1,6 +1,6 @@
 """Machines without GHC for the tests of remote interpreters, and connections to them that are slow or break.
 
-A machine is an empty root folder with namespaces of its own: it has /proc, /dev/null, /tmp and the folder that
+A machine is an empty root directory with namespaces of its own: it has /proc, /dev/null, /tmp and the directory that
 `cmake --install BUILD --component target` makes, and neither a GHC nor a library.
 """
 
@@ -21,23 +21,23 @@ LOADER = "/lib64/ld-linux-x86-64.so.2"
 BUILD = pathlib.Path(support.OURS).resolve().parents[1]
 
 
-def target_folder():
-    """The folder to copy to a target; made anew if a program in it is not the build's."""
-    folder = BUILD / "target-folder"
-    with open(BUILD / "target-folder.lock", "w", encoding="ascii") as lock:
+def target_directory():
+    """The directory to copy to a target; made anew if a program in it is not the build's."""
+    directory = BUILD / "target-directory"
+    with open(BUILD / "target-directory.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         sources = [path for path in (*BUILD.glob("iserv/*"), *BUILD.glob("ghc-*/*")) if path.is_file()]
         newest = max(path.stat().st_mtime for path in sources)
-        stamp = folder / "made"
-        if not stamp.exists() or stamp.stat().st_mtime < newest:
+        signature = directory / "made"
+        if not signature.exists() or signature.stat().st_mtime < newest:
             script = pathlib.Path(__file__).resolve().parents[2] / "ways" / "install-target"
-            subprocess.run([script, "--from", BUILD, "--to", folder], check=True)
-            stamp.touch()
-    return folder
+            subprocess.run([script, "--from", BUILD, "--to", directory], check=True)
+            signature.touch()
+    return directory
 
 
 class Machine:
-    """A machine in a folder of a workspace.
+    """A machine in a directory of a workspace.
 
     `network` says whether it shares this one's loopback interface, `share` whether its compiles share interpreters,
     `user` as whom it runs, and `libraries` which libraries of this one's system it has.
@@ -50,8 +50,8 @@ class Machine:
             (self.root / part).mkdir(parents=True)
         (self.root / "dev" / "null").touch()
         for library in libraries:
-            for folder in ("/lib", "/usr/lib"):
-                for found in pathlib.Path(folder).glob(f"*-linux-gnu/{library}"):
+            for directory in ("/lib", "/usr/lib"):
+                for found in pathlib.Path(directory).glob(f"*-linux-gnu/{library}"):
                     target = self.root / found.parent.relative_to("/")
                     target.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(found, target / library)
@@ -62,7 +62,7 @@ class Machine:
             namespaces = ["-U", "-r", *namespaces]
         enter = f'exec chroot {self.root} /target/splicehost-target "$@"'
         if user is not None:
-            # chroot() and user namespaces do not go together, so the root folder is changed by moving mounts.
+            # chroot() and user namespaces do not go together, so the root directory is changed by moving mounts.
             enter = (f"mount --rbind {self.root} {self.root}\ncd {self.root}\nmkdir -p old\npivot_root . old\n"
                      f'exec /old{os.path.realpath(LOADER)} --library-path /old/lib/x86_64-linux-gnu:/old/usr/lib/x86_64-linux-gnu /old/usr/bin/setpriv --reuid {user} --regid {user} --clear-groups '
                      '/target/splicehost-target "$@"')
@@ -78,7 +78,7 @@ class Machine:
             f"mount -t proc proc {self.root}/proc\n"
             f"mount --bind /dev/null {self.root}/dev/null\n"
             f"if [ ! -e {self.root}/target/splicehost-target ]; then\n"
-            f"  mount --bind {target_folder()} {self.root}/target\n"
+            f"  mount --bind {target_directory()} {self.root}/target\n"
             "fi\n"
             f"{size}"
             f"cd /\n"
@@ -89,13 +89,13 @@ class Machine:
         self._user = user
 
     def own_target(self):
-        """Gives it a folder of its own, in place of the one that all have; the folder."""
+        """Gives it a directory of its own, in place of the one that all have; the directory."""
         shutil.rmtree(self.root / "target")
-        shutil.copytree(target_folder(), self.root / "target", symlinks=True, copy_function=os.link)
+        shutil.copytree(target_directory(), self.root / "target", symlinks=True, copy_function=os.link)
         return self.root / "target"
 
     def bring(self, *files):
-        """Copies files to its folder /keys."""
+        """Copies files to its directory /keys."""
         (self.root / "keys").mkdir(exist_ok=True)
         for file in files:
             shutil.copy2(file, self.root / "keys")
@@ -131,21 +131,21 @@ class Machine:
 
     def contents(self):
         """{digest: [paths]} of what its cache has."""
-        folder = self.cache / "splicehost" / "content"
-        if not folder.exists():
+        directory = self.cache / "splicehost" / "content"
+        if not directory.exists():
             return {}
-        return {entry.name: sorted(entry.iterdir()) for entry in folder.iterdir()}
+        return {entry.name: sorted(entry.iterdir()) for entry in directory.iterdir()}
 
 
 class Proxy:
     """A connection between a Unix socket here and another one, or a TCP port, that counts, and can delay or break."""
 
-    def __init__(self, folder, via, delay=0.0, cut_after=None, cut_at=None):
+    def __init__(self, directory, via, delay=0.0, cut_after=None, cut_at=None):
         self._via = via
         self._delay = delay
         self._cut_after = cut_after  # bytes to the target
         self._cut_at = cut_at        # seconds
-        self.path = str(pathlib.Path(folder) / f"proxy-{time.monotonic_ns()}.socket")
+        self.path = str(pathlib.Path(directory) / f"proxy-{time.monotonic_ns()}.socket")
         self.via = f"unix:{self.path}"
         self.sent = 0      # bytes to the target
         self.received = 0  # and from it
@@ -254,9 +254,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def make_certificate(folder, name, address="127.0.0.1"):
+def make_certificate(directory, name, address="127.0.0.1"):
     """A certificate that stands for itself, and its key: (certificate, key)."""
-    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                     "-days", "2", "-subj", "/CN=target", "-addext", f"subjectAltName=IP:{address}",
                     "-keyout", key, "-out", certificate], check=True, capture_output=True)

@@ -132,11 +132,11 @@ def find_unsteady(failed, before):
 
 @contextlib.contextmanager
 def shared_runtime():
-    """A folder for a broker, which is stopped at the end."""
+    """A directory for a broker, which is stopped at the end."""
     iservctl = pathlib.Path(os.environ["SPLICEHOST_ISERV"]).resolve().parents[1] / "iservctl"
-    with tempfile.TemporaryDirectory(prefix="splicehost-test-") as folder:
-        os.environ["SPLICEHOST_SHARED_RUNTIME"] = folder
-        environment = dict(os.environ, XDG_RUNTIME_DIR=folder)
+    with tempfile.TemporaryDirectory(prefix="splicehost-test-") as directory:
+        os.environ["SPLICEHOST_SHARED_RUNTIME"] = directory
+        environment = dict(os.environ, XDG_RUNTIME_DIR=directory)
         try:
             yield
             subprocess.run([iservctl, "status"], env=environment, check=True)

@@ -21,7 +21,7 @@ import re
 
 from support import Way
 
-FOLDER = pathlib.Path(__file__).resolve().parent / "ghci"
+DIRECTORY = pathlib.Path(__file__).resolve().parent / "ghci"
 DIRECTIVE = re.compile(r"-- ([\w-]+): (.*)")
 
 
@@ -102,6 +102,6 @@ class Session:
 
 def sessions(ways):
     """All scripts in each of the ways in which they make sense."""
-    found = [load(path) for path in sorted(FOLDER.glob("*.script"))]
+    found = [load(path) for path in sorted(DIRECTORY.glob("*.script"))]
     return [Session(scenario, way) for scenario in found for way in ways
             if not scenario.ways or way.name in scenario.ways]

@@ -78,12 +78,12 @@ OURS = _interpreter_under_test()
 def peer():
     """The interpreter that GHC brings along, without the suffix of a way."""
     libdir = subprocess.run([GHC, "--print-libdir"], check=True, capture_output=True, text=True)
-    folder = pathlib.Path(libdir.stdout.strip())
-    # GHCs since 9.4 have their programs beside their libraries' folder, wherever they look for them.
-    for found in (folder / "bin" / "ghc-iserv", folder.parent / "bin" / "ghc-iserv"):
+    directory = pathlib.Path(libdir.stdout.strip())
+    # GHCs since 9.4 have their programs beside their libraries' directory, wherever they look for them.
+    for found in (directory / "bin" / "ghc-iserv", directory.parent / "bin" / "ghc-iserv"):
         if found.exists():
             return str(found)
-    raise RuntimeError(f"GHC's own interpreter is neither in {folder}/bin nor in {folder.parent}/bin")
+    raise RuntimeError(f"GHC's own interpreter is neither in {directory}/bin nor in {directory.parent}/bin")
 
 
 @functools.lru_cache(maxsize=None)
@@ -150,26 +150,26 @@ class Finished:
 
 
 class Workspace:
-    """A private folder to work in, an environment to match, and the processes started from it."""
+    """A private directory to work in, an environment to match, and the processes started from it."""
 
     def __init__(self, own_broker=False):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="splicehost-test-"))
         self.mark = uuid.uuid4().hex
-        self.cwd = self._folder("work")
-        self.tmp = self._folder("tmp")
-        self.runtime = self._folder("runtime")
+        self.cwd = self._directory("work")
+        self.tmp = self._directory("tmp")
+        self.runtime = self._directory("runtime")
         self.env = dict(os.environ, LANG="C.UTF-8", LC_ALL="C.UTF-8", TERM="dumb",
-                        HOME=str(self._folder("home")), TMPDIR=str(self.tmp),
+                        HOME=str(self._directory("home")), TMPDIR=str(self.tmp),
                         XDG_RUNTIME_DIR=str(self.runtime), **{MARK: self.mark})
         if not own_broker:
             # With one broker for all tests, or with none.
             shared = os.environ.get("SPLICEHOST_SHARED_RUNTIME")
             self.env.update({"XDG_RUNTIME_DIR": shared} if shared else {"ISERV_SHARE": "off"})
 
-    def _folder(self, name):
-        folder = self.root / name
-        folder.mkdir(mode=0o700)
-        return folder
+    def _directory(self, name):
+        directory = self.root / name
+        directory.mkdir(mode=0o700)
+        return directory
 
     def write(self, name, text):
         """Writes a file below the working directory and returns its name."""
@@ -179,7 +179,7 @@ class Workspace:
         return name
 
     def copy_modules(self, project):
-        """Copies a folder of `modules/` to be the working directory's content."""
+        """Copies a directory of `modules/` to be the working directory's content."""
         shutil.copytree(MODULES / project, self.cwd, dirs_exist_ok=True)
 
     def start(self, *command, **options):

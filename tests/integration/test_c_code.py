@@ -88,13 +88,13 @@ class CTest(IntegrationTest):
             self.command("gcc", *flags, "-c", f"{member}.c")
         self.command("ar", "rcs", f"lib{name}.a", *(f"{member}.o" for member in sources))
 
-    def splice(self, way, *libraries, folder=None, locale=None):
-        """Compiles in a locale; the libraries are in a folder that may have any name."""
+    def splice(self, way, *libraries, directory=None, locale=None):
+        """Compiles in a locale; the libraries are in a directory that may have any name."""
         for name, text in MODULES.items():
             self.workspace.write(name, text)
         self.command(GHC, "-v0", *way.flags, "-c", "Calls.hs")
         self.workspace.write("calls.conf", "name: calls\nversion: 1\nid: calls-1\nkey: calls-1\nexposed: True\n"
-                                           f"library-dirs: {folder or self.workspace.cwd}\n"
+                                           f"library-dirs: {directory or self.workspace.cwd}\n"
                                            f"extra-libraries: {' '.join(libraries)}\n")
         self.command(GHC_PKG, "init", "db")
         self.command(GHC_PKG, "--package-db", "db", "-v0", "--force", "register", "calls.conf")
@@ -205,23 +205,23 @@ class FileNames(CTest):
 
     def locale(self, charset):
         """The environment of a locale with this character set."""
-        folder = self.workspace.tmp / "locales"
-        folder.mkdir()
-        self.command("localedef", "--no-archive", "-i", "en_US", "-f", charset, folder / f"en_US.{charset}")
-        return {"LOCPATH": str(folder), "LC_ALL": f"en_US.{charset}"}
+        directory = self.workspace.tmp / "locales"
+        directory.mkdir()
+        self.command("localedef", "--no-archive", "-i", "en_US", "-f", charset, directory / f"en_US.{charset}")
+        return {"LOCPATH": str(directory), "LC_ALL": f"en_US.{charset}"}
 
-    def splice_from(self, way, folder, charset):
-        """Compiles with the library in a folder of this name, in a locale of this character set."""
+    def splice_from(self, way, directory, charset):
+        """Compiles with the library in a directory of this name, in a locale of this character set."""
         self.library("calls", calls="int calls(int n) { return n + 1; }")
-        path = os.path.join(os.fsencode(self.workspace.cwd), folder.encode(charset))
+        path = os.path.join(os.fsencode(self.workspace.cwd), directory.encode(charset))
         os.mkdir(path)
         os.rename(self.workspace.cwd / "libcalls.a", os.path.join(path, b"libcalls.a"))
-        return self.splice(way, "calls", folder=self.workspace.cwd / folder, locale=self.locale(charset))
+        return self.splice(way, "calls", directory=self.workspace.cwd / directory, locale=self.locale(charset))
 
-    # In the dynamic way GHC has gcc link the library, and tells it the folder in UTF-8, whatever its locale.
+    # In the dynamic way GHC has gcc link the library, and tells it the directory in UTF-8, whatever its locale.
     @for_each(way=STATIC_WAYS, charset=("ISO-8859-1", "ISO-8859-15"))
     def test_in_its_character_set(self, way, charset):
-        """A library is found whose folder's name GHC has decoded by its locale."""
+        """A library is found whose directory's name GHC has decoded by its locale."""
         done = self.splice_from(way, "caf\u00e9\u00df" + ("" if charset == "ISO-8859-1" else "\u20ac"), charset)
         self.assertEqual(done.status, 0, done)
         self.assertIn("calls gives 13\n", done.stderr)

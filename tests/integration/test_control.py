@@ -152,12 +152,12 @@ class Status(ControlTest):
             status = self.status()
         self.assertTrue(status["running"])
         self.assertEqual((status["attaches"], status["sessions"]), (1, []), status)
-        self.assertEqual(status["folder"], str(self.workspace.runtime / "splicehost"))
+        self.assertEqual(status["directory"], str(self.workspace.runtime / "splicehost"))
         root = status["zygotes"][0]
         self.assertEqual((root["way"], root["files"]), ("vanilla", []), status)
         self.assertTrue(is_alive(root["processId"]))
         table = self.iservctl("status")
-        self.assert_says(table, f"Broker {status['processId']} in {status['folder']}, for ")
+        self.assert_says(table, f"Broker {status['processId']} in {status['directory']}, for ")
         self.assertIn("1 session so far, 0% found", table.stdout)
         self.assertRegex(table.stdout, rf"\n +{root['processId']}  [\d.]+ +vanilla +nothing ")
 
@@ -190,12 +190,12 @@ class Status(ControlTest):
             self.assert_complains(self.iservctl(command), f"the broker (process {broker}) does not answer",
                                   f"kill -9 {broker}")
 
-    def test_in_an_unsafe_folder(self):
-        folder = self.workspace.runtime / "splicehost"
-        folder.mkdir(mode=0o755)
+    def test_in_an_unsafe_directory(self):
+        directory = self.workspace.runtime / "splicehost"
+        directory.mkdir(mode=0o755)
         for command in ("status", "stop", "log"):
-            self.assert_complains(self.iservctl(command), f"{folder} is open to other users", "chmod go-rwx")
-        folder.chmod(0o700)
+            self.assert_complains(self.iservctl(command), f"{directory} is open to other users", "chmod go-rwx")
+        directory.chmod(0o700)
 
 
 class Stop(ControlTest):

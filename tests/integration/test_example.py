@@ -11,8 +11,8 @@ EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "examples" / "a
 
 def application():
     """The application as the build made it, for the GHC of the interpreter under test."""
-    folder = pathlib.Path(OURS).parent
-    path = folder.parent / "examples" / "application" / folder.name / "iserv"
+    directory = pathlib.Path(OURS).parent
+    path = directory.parent / "examples" / "application" / directory.name / "iserv"
     if not path.exists():
         raise RuntimeError(f"there is no {path}; build with -DSPLICEHOST_TESTS=ON")
     return path

@@ -41,7 +41,7 @@ ATTRIBUTES = (
         ("inheritable capabilities", "CapInh"), ("permitted capabilities", "CapPrm"),
         ("effective capabilities", "CapEff"), ("bounding set", "CapBnd"), ("ambient capabilities", "CapAmb"),
         ("no_new_privs", "NoNewPrivs"), ("seccomp mode", "Seccomp"), ("seccomp filters", "Seccomp_filters"))]
-    + [("confinement", "cgroups", "cat /proc/self/cgroup"), ("confinement", "root folder", "readlink /proc/self/root"),
+    + [("confinement", "cgroups", "cat /proc/self/cgroup"), ("confinement", "root directory", "readlink /proc/self/root"),
        ("confinement", "session keyring", "grep -c . /proc/keys")]
     + [("limits", name.lower(), f"grep '^{name} ' /proc/self/limits") for name in (
         "Max cpu time", "Max file size", "Max data size", "Max stack size", "Max core file size", "Max resident set",
@@ -84,8 +84,8 @@ class Fidelity(SharingTest):
         self.workspace.write("facts.sh", facts)
         self.workspace.write("input", "".join(f"line {n}\n" for n in range(9)))
         self.workspace.write("below/x", "")
-        folder = self.workspace.cwd
-        self.workspace.write("Subject.hs", SUBJECT.replace("FACTS", f"{folder}/facts.sh").replace("FOUND", f"{folder}/found"))
+        directory = self.workspace.cwd
+        self.workspace.write("Subject.hs", SUBJECT.replace("FACTS", f"{directory}/facts.sh").replace("FOUND", f"{directory}/found"))
 
     def facts(self, way, iserv, share):
         """{number of an attribute: what a splice saw}"""

@@ -28,13 +28,13 @@ class ScriptedSessions(IntegrationTest):
         """Runs a session in the (empty) workspace."""
         scenario, way = session.scenario, session.way
         for name in (*scenario.files, *scenario.c_sources):
-            shutil.copy(scenarios.FOLDER / name, self.workspace.cwd)
+            shutil.copy(scenarios.DIRECTORY / name, self.workspace.cwd)
         command = (*GHCI, *external(iserv), *way.flags, *scenario.flags,
                    *self.compile_c(scenario.c_sources))
         if not scenario.stdin:
             return self.workspace.run(*command, stdin=scenario.typed)
         script = self.workspace.write("typed.ghci", scenario.typed + ":quit\n")
-        stdin = (scenarios.FOLDER / scenario.stdin).read_text(encoding="utf-8")
+        stdin = (scenarios.DIRECTORY / scenario.stdin).read_text(encoding="utf-8")
         return self.workspace.run(*command, "-ghci-script", script, stdin=stdin)
 
     def compile_c(self, sources):

@@ -1,4 +1,4 @@
-"""Several home units in one GHC: units that depend on each other, each in a folder of its own."""
+"""Several home units in one GHC: units that depend on each other, each in a directory of its own."""
 
 import shutil
 
@@ -21,7 +21,7 @@ class UnitsTest(IntegrationTest):
         self.workspace.copy_modules("units")
 
     def units(self, way):
-        """The flags for both units, whose files are read from and written to folders of their own."""
+        """The flags for both units, whose files are read from and written to directories of their own."""
         flags = []
         for unit, words in UNITS.items():
             built = self.workspace.cwd / "built" / way.name / unit
@@ -34,8 +34,8 @@ class UnitsTest(IntegrationTest):
         return flags
 
     def built(self, way):
-        folder = self.workspace.cwd / "built" / way.name
-        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        directory = self.workspace.cwd / "built" / way.name
+        return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 # GHCs before 9.4 have one home unit.

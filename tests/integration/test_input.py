@@ -180,7 +180,7 @@ class BrokenFiles(DrivenTest):
 
     @for_each(way=STATIC_WAYS)
     def test_object(self, way):
-        """No object: a text, nothing at all, half of one, one of another machine, a folder."""
+        """No object: a text, nothing at all, half of one, one of another machine, a directory."""
         foreign = self.object[:18] + b"\x28\x00" + self.object[20:]
         for data in (b"just some text\n", b"", self.object[:len(self.object) // 2],
                      self.object[:40], foreign):

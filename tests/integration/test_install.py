@@ -79,8 +79,8 @@ class AddedGhc(InstallTest):
 
     def setUp(self):
         super().setUp()
-        for folder in self.root.glob("ghc-*"):
-            shutil.rmtree(folder)
+        for directory in self.root.glob("ghc-*"):
+            shutil.rmtree(directory)
 
     def add(self, ghc):
         return self.workspace.run(self.prefix / "bin" / "iservctl", "add-ghc", ghc, timeout=600)
@@ -92,8 +92,8 @@ class AddedGhc(InstallTest):
 
     def test_in_the_ways_that_it_has(self):
         """A GHC that has only the vanilla way, and its own libffi."""
-        folder = self.workspace.cwd / "ghc"
-        ghc = partial_ghc.make(folder, bring_libffi=True,
+        directory = self.workspace.cwd / "ghc"
+        ghc = partial_ghc.make(directory, bring_libffi=True,
                                without=partial_ghc.PROFILING_FILES + partial_ghc.DYNAMIC_FILES)
         before = self.state()
         # As a relative path, too.
@@ -123,7 +123,7 @@ class AddedGhc(InstallTest):
         built = interpreter.stat()
         asked = partial_ghc.calls(ghc)
         self.assertEqual(self.build("--ghc", ghc).status, 0)
-        # build-ghc asks for the version and the library folder; build-interpreter for nothing.
+        # build-ghc asks for the version and the library directory; build-interpreter for nothing.
         self.assertEqual(partial_ghc.calls(ghc) - asked, 2)
         for source in (self.root / "sources" / "iserv").iterdir():
             os.utime(source)

@@ -165,28 +165,28 @@ class Doctor(IservctlTest):
         self.assert_complains(self.iservctl("flags", binary=binary), "has no interpreters", "add-ghc")
 
     def copy_of_installation(self):
-        """iservctl and links to the interpreters, in a folder that can be damaged."""
-        folder = self.workspace.root / "copy"
+        """iservctl and links to the interpreters, in a directory that can be damaged."""
+        directory = self.workspace.root / "copy"
         name = pathlib.Path(OURS).parent.name
-        (folder / name).mkdir(parents=True)
+        (directory / name).mkdir(parents=True)
         for file in (ROOT / name).iterdir():
             # The front end looks beside itself, wherever links to it are.
             if file.name.startswith("iserv"):
-                shutil.copy(file, folder / name)
+                shutil.copy(file, directory / name)
             else:
-                (folder / name / file.name).symlink_to(file)
-        shutil.copy(BINARY, folder)
-        (folder / "sources").symlink_to(ROOT / "sources")
-        return folder / "iservctl"
+                (directory / name / file.name).symlink_to(file)
+        shutil.copy(BINARY, directory)
+        (directory / "sources").symlink_to(ROOT / "sources")
+        return directory / "iservctl"
 
     @for_each(number=(signal.SIGINT, signal.SIGTERM))
     def test_ends_all_when_it_is_stopped(self, number):
         ghc = self.partial(without=("ghc-iserv*",))
         # GHC 9.0 and 9.6 look in the first, 9.10 in the second.
-        for folder in (ghc.parents[1] / "lib" / "bin", ghc.parent):
-            folder.mkdir(exist_ok=True)
+        for directory in (ghc.parents[1] / "lib" / "bin", ghc.parent):
+            directory.mkdir(exist_ok=True)
             for suffix in ("", "-prof", "-dyn"):
-                script = folder / ("ghc-iserv" + suffix)
+                script = directory / ("ghc-iserv" + suffix)
                 script.write_text("#!/bin/sh\nexec sleep 1000\n")
                 script.chmod(0o755)
         doctor = self.workspace.start(BINARY, "doctor", "--ghc", ghc, stdout=subprocess.PIPE,

@@ -21,7 +21,7 @@ TOOLS = re.compile(r"(gcc|cc1|collect2|as|ld[.\w]*|ar|sh)(-\d+)?$")
 """Programs that GHC runs and that end by themselves."""
 
 GHCS_OWN_FILES = re.compile(r"tmp/ghc\d+_\d+(/|$)|work/.*(o|hi)(-boot)?(\.tmp)?$|home/\.ghc(/|$)")
-"""What GHC leaves behind: its temporary folder if it was killed, and what it was to make."""
+"""What GHC leaves behind: its temporary directory if it was killed, and what it was to make."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Kill(IntegrationTest):
             self.fail("GHC has not ended within 20 s")
 
     def files(self):
-        """The names of all files in the workspace, sockets and folders included."""
+        """The names of all files in the workspace, sockets and directories included."""
         return {str(path.relative_to(self.workspace.root))
                 for path in self.workspace.root.rglob("*")}
 

@@ -97,7 +97,7 @@ class MutatedStreams(IntegrationTest):
 
     def run_session(self, flags, way):
         """Statements and a little debugging."""
-        shutil.copy(scenarios.FOLDER / "Debugged.hs", self.workspace.cwd)
+        shutil.copy(scenarios.DIRECTORY / "Debugged.hs", self.workspace.cwd)
         return self.workspace.run(GHC, "--interactive", "-v0", "-ignore-dot-ghci", *flags,
                                   *way.flags, stdin=SESSION)
 

@@ -1,4 +1,4 @@
-"""A splice's surroundings are the user's own: output, input, folder, environment, options."""
+"""A splice's process context is the user's own: output, input, directory, environment, options."""
 
 import os
 import pty
@@ -171,8 +171,8 @@ def read_terminal(fd):
 
 
 @expand
-class Surroundings(OutputTest):
-    """Input, folder, environment and limits are those of the user's shell."""
+class ProcessContext(OutputTest):
+    """Input, directory, environment and limits are those of the user's shell."""
 
     @for_each(way=WAYS)
     def test_stdin(self, way):
@@ -189,7 +189,7 @@ rest = $(do
         self.assertIn(b"alpha\0", self.object_bytes(way))
 
     @for_each(way=WAYS)
-    def test_folder_and_environment(self, way):
+    def test_directory_and_environment(self, way):
         """The working directory, the environment, the mode mask and the limits are GHC's."""
         self.workspace.env["SUBJECT_VARIABLE"] = "värde"
         self.workspace.write("Subject.hs", IMPORTS + """
@@ -208,7 +208,7 @@ $(runIO (do
 
     @for_each(way=WAYS)
     def test_changes_last_for_the_module(self, way):
-        """A splice that changes folder or environment changes them for the next splices too."""
+        """A splice that changes directory or environment changes them for the next splices too."""
         done = self.compile(IMPORTS + """
 $(runIO (createDirectory "below" >> setCurrentDirectory "below" >> setEnv "CHANGED" "yes")
   >> pure [])

@@ -1,4 +1,4 @@
-"""Splices run on another machine: one that has no GHC, no libraries, and a root folder of its own."""
+"""Splices run on another machine: one that has no GHC, no libraries, and a root directory of its own."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ import unittest
 import wire
 from pipes import Driven
 from projects import PROJECTS
-from remote import Machine, Proxy, free_port, make_certificate, target_folder
+from remote import Machine, Proxy, free_port, make_certificate, target_directory
 from terminal import Terminal
 from support import GHC, OURS, VANILLA, WAYS, DYNAMIC, IntegrationTest, expand, external, for_each, ghc_version, peer
 
@@ -23,7 +23,7 @@ REMOTE_PROJECTS = [project for project in PROJECTS
                                        "singletons", "persistent", "cbits", "exports", "unicode", "yesod")]
 
 
-OURS_FOLDER = pathlib.Path(OURS).resolve().parent
+OURS_DIRECTORY = pathlib.Path(OURS).resolve().parent
 
 CUTS = 30
 """How often a connection is cut."""
@@ -289,7 +289,7 @@ class Tcp(TcpTest):
         self.assert_refused(done, "TCP to another machine needs TLS")
 
     def test_listening_for_other_machines_needs_tls(self):
-        target = target_folder() / "splicehost-target"
+        target = target_directory() / "splicehost-target"
         for options, complaint in ((("--token-file", self.token), "needs TLS"), ((), "needs a token")):
             done = self.workspace.run(target, "--listen", "tcp:0.0.0.0:7641", *options)
             self.assertEqual(done.status, 1, done)
@@ -318,28 +318,28 @@ class Refused(RemoteTest):
 
     def test_another_ghc(self):
         machine = self.machine()
-        folder = machine.own_target()
-        version = OURS_FOLDER.name
-        (folder / version).rename(folder / "ghc-1.2.3")
+        directory = machine.own_target()
+        version = OURS_DIRECTORY.name
+        (directory / version).rename(directory / "ghc-1.2.3")
         done = self.compile(machine.command(), "Plain.hs")
         self.assert_refused(done, f"the front end's GHC version is {version[4:]}, the target's is 1.2.3")
 
     def test_another_build(self):
         machine = self.machine()
-        folder = machine.own_target() / OURS_FOLDER.name
-        manifest = (folder / "manifest").read_text(encoding="ascii")
+        directory = machine.own_target() / OURS_DIRECTORY.name
+        manifest = (directory / "manifest").read_text(encoding="ascii")
         theirs = re.search(r"^vanilla (\w+)", manifest, re.MULTILINE)[1]
-        (folder / "manifest").unlink()
-        (folder / "manifest").write_text(manifest.replace(theirs, "0" * 64), encoding="ascii")
+        (directory / "manifest").unlink()
+        (directory / "manifest").write_text(manifest.replace(theirs, "0" * 64), encoding="ascii")
         done = self.compile(machine.command(), "Plain.hs")
         self.assert_refused(done, f"the front end's build is {theirs}, the target's is {'0' * 64}")
 
     def test_a_way_that_is_not_there(self):
         machine = self.machine()
-        folder = machine.own_target() / OURS_FOLDER.name
-        manifest = (folder / "manifest").read_text(encoding="ascii")
-        (folder / "manifest").unlink()
-        (folder / "manifest").write_text(re.sub(r"(?m)^vanilla .*\n", "", manifest), encoding="ascii")
+        directory = machine.own_target() / OURS_DIRECTORY.name
+        manifest = (directory / "manifest").read_text(encoding="ascii")
+        (directory / "manifest").unlink()
+        (directory / "manifest").write_text(re.sub(r"(?m)^vanilla .*\n", "", manifest), encoding="ascii")
         done = self.compile(machine.command(), "Plain.hs")
         self.assert_refused(done, "the front end's way is vanilla, the target's is")
 
@@ -542,13 +542,13 @@ class Faults(RemoteTest):
         via = machine.listen_here("--cache-size", "1K")
         # What is in use stays, whatever the limit is.
         self.compile_well(via, "Lenses.hs")
-        folder = machine.cache / "splicehost" / "content"
-        before = set(os.listdir(folder))
-        for entry in folder.iterdir():
+        directory = machine.cache / "splicehost" / "content"
+        before = set(os.listdir(directory))
+        for entry in directory.iterdir():
             os.utime(entry, (0, 0))
         self.workspace.copy_modules("aeson")
         self.compile_well(via, "Json.hs")
-        self.assertLess(len(before & set(os.listdir(folder))), len(before))
+        self.assertLess(len(before & set(os.listdir(directory))), len(before))
 
     def test_cut_at_random(self):
         """Whenever the connection is cut: one error within seconds, nothing left behind, and a cache that is intact."""

@@ -8,7 +8,7 @@ from support import GHC, OURS, WAYS, IntegrationTest, expand, external, for_each
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 
-from splicebench.ghc import Ghc  # noqa: E402 (found in the folder above)
+from splicebench.ghc import Ghc  # noqa: E402 (found in the directory above)
 from splicebench.packages import find_probes, installed_packages, module_text  # noqa: E402
 
 PACKAGES = 30

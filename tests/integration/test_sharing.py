@@ -129,21 +129,21 @@ def pids(status):
 
 
 class Package:
-    """A package `subject` in a database of its own, in a folder that can be moved.
+    """A package `subject` in a database of its own, in a directory that can be moved.
 
     It has Haskell modules, a C source, and a shared object that needs another one, which may be in
     `lib/first` or in `lib`; if it is `whole` they are part of its library instead. Its values say which
     build it is.
     """
 
-    def __init__(self, workspace, way, folder, value, whole=False):
+    def __init__(self, workspace, way, directory, value, whole=False):
         self.workspace, self.way, self.value, self.whole = workspace, way, value, whole
-        self.folder = pathlib.Path(folder)
-        self.library = self.folder / "lib"
+        self.directory = pathlib.Path(directory)
+        self.library = self.directory / "lib"
 
     @property
     def flags(self):
-        return ("-package-db", str(self.folder / "db"))
+        return ("-package-db", str(self.directory / "db"))
 
     @property
     def code(self):
@@ -156,7 +156,7 @@ class Package:
         return self.library / "libinner.so"
 
     def build(self):
-        objects = self.folder / "objects"
+        objects = self.directory / "objects"
         self.library.mkdir(parents=True)
         objects.mkdir()
         sources = MODULES / "sharing"
@@ -188,8 +188,8 @@ class Package:
         return self
 
     def _register(self):
-        database = self.folder / "db"
-        description = self.folder / "subject.conf"
+        database = self.directory / "db"
+        description = self.directory / "subject.conf"
         needed = " ".join(map(package_id, ("base", "unix", "directory", "process")))
         description.write_text(
             "name: subject\nversion: 1.0\nid: subject-1.0\nkey: subject-1.0\nexposed: True\n"
@@ -206,10 +206,10 @@ class Package:
             raise RuntimeError(str(done))
         return done.stdout
 
-    def copy_to(self, folder):
+    def copy_to(self, directory):
         """The same package elsewhere."""
-        shutil.copytree(self.folder, folder)
-        return Package(self.workspace, self.way, folder, self.value, self.whole)
+        shutil.copytree(self.directory, directory)
+        return Package(self.workspace, self.way, directory, self.value, self.whole)
 
 
 class SharingTest(IntegrationTest):
@@ -309,23 +309,23 @@ class SharingTest(IntegrationTest):
     # --- compiling
 
     def make_package(self, way, value=OLD, name="package", whole=False):
-        folder = self.workspace.root / name
+        directory = self.workspace.root / name
         made = os.environ.get("SPLICEHOST_MADE_PACKAGES")
         if not made:
-            return Package(self.workspace, way, folder, value, whole).build()
-        return self._made_package(pathlib.Path(made), way, value, whole).copy_to(folder)
+            return Package(self.workspace, way, directory, value, whole).build()
+        return self._made_package(pathlib.Path(made), way, value, whole).copy_to(directory)
 
     def _made_package(self, made, way, value, whole):
-        """The package in the folder of those that tests have made for each other; it is made if it is not there."""
-        folder = made / f"{way.name}-{value}-{'whole' if whole else 'parts'}"
-        with open(f"{folder}.lock", "w", encoding="utf-8") as lock:
+        """The package in the directory of those that tests have made for each other; it is made if it is not there."""
+        directory = made / f"{way.name}-{value}-{'whole' if whole else 'parts'}"
+        with open(f"{directory}.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                unfinished = pathlib.Path(f"{folder}.new")
+            if not directory.exists():
+                unfinished = pathlib.Path(f"{directory}.new")
                 shutil.rmtree(unfinished, ignore_errors=True)
                 Package(self.workspace, way, unfinished, value, whole).build()
-                unfinished.rename(folder)
-        return Package(self.workspace, way, folder, value, whole)
+                unfinished.rename(directory)
+        return Package(self.workspace, way, directory, value, whole)
 
     def copy_source(self, name):
         shutil.copy(MODULES / "sharing" / name, self.workspace.cwd)
@@ -385,11 +385,11 @@ class Basics(SharingTest):
         self.assertEqual(pids(after), pids(grown))
 
     @for_each(way=WAYS)
-    def test_another_folder_hits(self, way):
+    def test_another_directory_hits(self, way):
         package = self.make_package(way)
         self.warm(package, way)
         before = self.status()
-        self.workspace.cwd = self.workspace._folder("elsewhere")
+        self.workspace.cwd = self.workspace._directory("elsewhere")
         self.copy_source("Uses.hs")
         self.assert_says(OLD, package, way)
         self.assertEqual(self.status().hits, before.hits + 1)

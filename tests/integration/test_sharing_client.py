@@ -44,7 +44,7 @@ CONDITIONS = (
               " export LATIN=$(printf '\\344'); unset TERM;", r"SUBJECT.,.a  b"),
     Condition("large_environment", "export LARGE=$(head -c 120000 /dev/zero | tr '\\0' x);",
               "LARGE.,.xxxx"),
-    Condition("folder", "mkdir below; cp Reports.hs below; cd below;",
+    Condition("directory", "mkdir below; cp Reports.hs below; cd below;",
               r'current directory: "\S+/below"'),
     Condition("mode_mask", "umask 027;", r"Umask:\\t0027"),
     Condition("open_files", "ulimit -S -n 345;", r'open files: \("345","\d+"\)'),
@@ -63,7 +63,7 @@ CONDITIONS = (
 
 
 @expand
-class Surroundings(SharingTest):
+class ProcessContext(SharingTest):
     """What a splice finds out is what it finds out in direct mode."""
 
     @for_each(way=WAYS)

@@ -155,17 +155,17 @@ class ControlGroups(SharingTest):
         parent = own_group(controller)
         if parent is None:
             self.skipTest(f"no control groups{f' with {controller}' if controller else ' of version 2'} are mounted here")
-        folder = parent / f"splicehost-test-{self.workspace.mark}-{name}"
+        directory = parent / f"splicehost-test-{self.workspace.mark}-{name}"
         try:
-            folder.mkdir()
+            directory.mkdir()
         except OSError as error:
             self.skipTest(f"no control group can be made: {error}")
-        self.addCleanup(self.remove, folder)
-        return folder
+        self.addCleanup(self.remove, directory)
+        return directory
 
-    def remove(self, folder):
-        self.wait_for(lambda: not (folder / "cgroup.procs").read_text(), "the group is empty")
-        folder.rmdir()
+    def remove(self, directory):
+        self.wait_for(lambda: not (directory / "cgroup.procs").read_text(), "the group is empty")
+        directory.rmdir()
 
     def command(self, group, source, way):
         return (*within(group), GHC, *external(OURS), "-v0", "-fforce-recomp", "-c", *way.flags, source)
@@ -229,7 +229,7 @@ def within(group):
 
 
 def own_group(controller):
-    """The folder of the group that this process is in; nothing if there is none, or it has no such controller."""
+    """The directory of the group that this process is in; nothing if there is none, or it has no such controller."""
     paths = {line.split(":")[1]: line.split(":", 2)[2] for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines()}
     for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
         before, after = line.split(" - ")
@@ -241,10 +241,10 @@ def own_group(controller):
         path = paths[name]
         if root != "/" and path.startswith(root):
             path = path[len(root):]
-        folder = pathlib.Path(mounted) / path.lstrip("/")
-        enabled = folder / "cgroup.subtree_control"
-        if folder.is_dir() and (name or not controller or controller in enabled.read_text().split()):
-            return folder
+        directory = pathlib.Path(mounted) / path.lstrip("/")
+        enabled = directory / "cgroup.subtree_control"
+        if directory.is_dir() and (name or not controller or controller in enabled.read_text().split()):
+            return directory
     return None
 
 

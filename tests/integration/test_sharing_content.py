@@ -44,7 +44,7 @@ class Moved(SharingTest):
             sandbox = package.copy_to(self.workspace.root / f"sandbox{number}")
             self.assert_says(OLD, sandbox, way)
             before = self.wait_until_grown()
-            shutil.rmtree(sandbox.folder)
+            shutil.rmtree(sandbox.directory)
             self.assertEqual(before.hits, number, before)
 
     @for_each(way=WAYS)
@@ -78,26 +78,26 @@ class Moved(SharingTest):
             before = after
 
     def copy_lens(self, name, way):
-        """Copies lens's folder; returns a package database in which it is the only package."""
-        folder = self.workspace.root / name
-        folder.mkdir()
+        """Copies lens's directory; returns a package database in which it is the only package."""
+        directory = self.workspace.root / name
+        directory.mkdir()
         described = self.workspace.run(GHC_PKG, "describe", "lens").stdout
         original = self.field("library-dirs")
-        shutil.copytree(original, folder / "lens")
-        described = described.replace(original, str(folder / "lens"))
+        shutil.copytree(original, directory / "lens")
+        described = described.replace(original, str(directory / "lens"))
         dynamic = self.field("dynamic-library-dirs")
         for file in os.listdir(dynamic):
             if file.startswith("libHSlens-"):
-                shutil.copy(os.path.join(dynamic, file), folder)
+                shutil.copy(os.path.join(dynamic, file), directory)
         described = described.replace(f"dynamic-library-dirs: {dynamic}\n",
-                                      f"dynamic-library-dirs: {folder}\n")
+                                      f"dynamic-library-dirs: {directory}\n")
         # Not registered, since ghc-pkg would refuse a package that there is already.
-        database = folder / "db"
+        database = directory / "db"
         self.assertEqual(self.workspace.run(GHC_PKG, "init", database).status, 0)
         (database / "lens.conf").write_text(described)
         self.assertEqual(self.workspace.run(GHC_PKG, "--package-db", database, "recache").status, 0)
         if way.name == "dynamic":
-            self.assertTrue(list(folder.glob("libHSlens-*.so")))
+            self.assertTrue(list(directory.glob("libHSlens-*.so")))
         return database
 
     def field(self, name):
@@ -113,7 +113,7 @@ def replace(target, source):
     os.replace(temporary, target)
 
 
-def replace_with_same_stamp(target, source):
+def replace_with_same_signature(target, source):
     """The same, but size and time are as before."""
     before = target.stat()
     replace(target, source)
@@ -125,7 +125,7 @@ def overwrite(target, source):
     shutil.copyfile(source, target)
 
 
-def overwrite_with_same_stamp(target, source):
+def overwrite_with_same_signature(target, source):
     """Written over in place, and size and time are as before."""
     before = target.stat()
     with open(target, "r+b") as file:
@@ -133,8 +133,8 @@ def overwrite_with_same_stamp(target, source):
     os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-CHANGES = {change.__name__: change for change in (replace, replace_with_same_stamp,
-                                                  overwrite, overwrite_with_same_stamp)}
+CHANGES = {change.__name__: change for change in (replace, replace_with_same_signature,
+                                                  overwrite, overwrite_with_same_signature)}
 
 HOME = """
 module Home (value) where
@@ -164,7 +164,7 @@ class Rebuilt(SharingTest):
         self.check(way, package.code, other.code, change, "Uses.hs", package.flags,
                    [f"({n},{n},{OLD})\n" for n in (OLD, NEW)])
 
-    @for_each(change=("replace_with_same_stamp", "overwrite"))
+    @for_each(change=("replace_with_same_signature", "overwrite"))
     @for_each(way=WAYS)
     def test_dependency(self, change, way):
         """A shared object that GHC never names changes: another one needs it."""
@@ -172,7 +172,7 @@ class Rebuilt(SharingTest):
         self.check(way, package.dependency, other.dependency, change, "Uses.hs", package.flags,
                    [f"({OLD},{OLD},{n})\n" for n in (OLD, NEW)])
 
-    @for_each(change=("replace_with_same_stamp", "overwrite"))
+    @for_each(change=("replace_with_same_signature", "overwrite"))
     @for_each(way=WAYS)
     def test_home_module(self, change, way):
         package = self.make_package(way)
@@ -231,7 +231,7 @@ class SearchPaths(SharingTest):
 
     @for_each(way=WAYS)
     def test_runpath(self, way):
-        """The dependency of a library appears in an earlier folder, and vanishes again."""
+        """The dependency of a library appears in an earlier directory, and vanishes again."""
         package = self.make_package(way)
         other = self.make_package(way, NEW, "other")
         self.warm(package, way)
@@ -249,26 +249,26 @@ class SearchPaths(SharingTest):
 
     @for_each(way=[way for way in WAYS if way.name != "dynamic"])
     def test_library_path(self, way):
-        """A library that GHC knows only by its name appears in an earlier folder of LD_LIBRARY_PATH.
+        """A library that GHC knows only by its name appears in an earlier directory of LD_LIBRARY_PATH.
 
         In the dynamic way GHC links home modules against it, and so knows where it is.
         """
-        folders = [self.workspace._folder(name) for name in ("earlier", "later")]
-        self.workspace.env["LD_LIBRARY_PATH"] = ":".join(map(str, folders))
+        directories = [self.workspace._directory(name) for name in ("earlier", "later")]
+        self.workspace.env["LD_LIBRARY_PATH"] = ":".join(map(str, directories))
         self.workspace.write("plain.c", "int plain_value(void) { return VALUE; }\n")
         self.workspace.write("Plain.hs", PLAIN)
         self.workspace.write("UsesPlain.hs", USES_PLAIN)
         self.compile(way, "Plain.hs")
-        self.assert_finds(way, folders[1], OLD)
-        self.assert_finds(way, folders[0], NEW)
-        (folders[0] / "libplain.so").unlink()
-        self.assert_finds(way, folders[1], OLD)
+        self.assert_finds(way, directories[1], OLD)
+        self.assert_finds(way, directories[0], NEW)
+        (directories[0] / "libplain.so").unlink()
+        self.assert_finds(way, directories[1], OLD)
         self.assertGreater(self.status().hits, 0, "nothing was shared")
 
-    def assert_finds(self, way, folder, value):
+    def assert_finds(self, way, directory, value):
         """Puts a library there, and the compiles find it."""
         built = self.workspace.run("gcc", "-shared", "-fPIC", f"-DVALUE={value}", "plain.c", "-o",
-                                   folder / "libplain.so")
+                                   directory / "libplain.so")
         self.assertEqual(built.status, 0, built)
         for _ in range(3):
             done = self.compile(way, "UsesPlain.hs", "-lplain")

@@ -52,7 +52,7 @@ class Build:
 
     def __init__(self, test, way, package):
         self.test, self.way, self.package = test, way, package
-        self.folder = test.workspace.cwd
+        self.directory = test.workspace.cwd
         self.sources = [test.workspace.write(f"M{n}.hs", MODULE.replace("{number}", str(n)))
                         for n in range(1, MODULES + 1)]
         self.done, self.is_over = 0, False
@@ -60,7 +60,7 @@ class Build:
     def run(self):
         """Builds all; returns {name: bytes} of what was made. A compile that fails is an error."""
         for name in self.products():
-            (self.folder / name).unlink()
+            (self.directory / name).unlink()
         self.done, self.is_over = 0, False
         try:
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -79,7 +79,7 @@ class Build:
             self.done += 1
 
     def products(self):
-        return {path.name: path.read_bytes() for path in self.folder.iterdir()
+        return {path.name: path.read_bytes() for path in self.directory.iterdir()
                 if path.suffix[1:].endswith(("o", "hi"))}
 
 
@@ -268,7 +268,7 @@ class Stopped(FaultTest):
 
 
 @contextlib.contextmanager
-def open_folder(path):
+def open_directory(path):
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield fd
@@ -290,11 +290,11 @@ class NoBroker(SharingTest):
         return done
 
     def assert_shared_elsewhere(self, way, package, prefix=()):
-        """Where the runtime folder cannot be used, but another one can, nobody has to know."""
+        """Where the runtime directory cannot be used, but another one can, nobody has to know."""
         self.copy_source("Uses.hs")
-        # That folder is no test's own.
-        with open_folder("/tmp") as folder:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        # That directory is no test's own.
+        with open_directory("/tmp") as directory:
+            fcntl.flock(directory, fcntl.LOCK_EX)
             self.assert_shared(way, package, prefix)
 
     def assert_shared(self, way, package, prefix):
@@ -303,7 +303,7 @@ class NoBroker(SharingTest):
                                       *way.flags, *package.flags, "Uses.hs")
             self.assertEqual((done.status, done.stdout, done.stderr), (0, f"({OLD},{OLD},{OLD})\n", ""), done)
             self.assertEqual(len(self.brokers()), 1)
-        # iservctl finds it, too, as long as the folder is as it is.
+        # iservctl finds it, too, as long as the directory is as it is.
         stopped = self.workspace.run(*prefix, ISERVCTL, "stop")
         self.assertEqual(stopped.status, 0, stopped)
         self.wait_for(lambda: not self.brokers(), "the broker is gone")
@@ -322,13 +322,13 @@ class NoBroker(SharingTest):
 @expand
 class FullDisk(NoBroker):
     def mount(self, options):
-        """A small file system in place of the runtime folder."""
+        """A small file system in place of the runtime directory."""
         self.need_root()
-        folder = self.workspace.runtime
-        done = self.workspace.run("mount", "-t", "tmpfs", "-o", options, "none", folder)
+        directory = self.workspace.runtime
+        done = self.workspace.run("mount", "-t", "tmpfs", "-o", options, "none", directory)
         if done.status:
             self.skipTest(f"mounting is not possible here: {done.stderr.strip()}")
-        self.addCleanup(subprocess.run, ["umount", "--lazy", folder], check=True)
+        self.addCleanup(subprocess.run, ["umount", "--lazy", directory], check=True)
 
     def fill(self):
         """Fills the file system with one file."""
@@ -345,7 +345,7 @@ class FullDisk(NoBroker):
         self.assert_shared_elsewhere(way, package)
 
     @for_each(way=WAYS)
-    def test_no_file_can_be_made_in_the_folder(self, way):
+    def test_no_file_can_be_made_in_the_directory(self, way):
         package = self.make_package(way)
         self.mount("size=64k,nr_inodes=3,mode=700")
         (self.workspace.runtime / "splicehost").mkdir(mode=0o700)
@@ -368,8 +368,8 @@ class FullDisk(NoBroker):
 @expand
 class Unwritable(NoBroker):
     @for_each(way=WAYS)
-    def test_folder(self, way):
-        """The runtime folder cannot be written to."""
+    def test_directory(self, way):
+        """The runtime directory cannot be written to."""
         self.need_root()
         package = self.make_package(way)
         self.copy_source("Uses.hs")
@@ -378,8 +378,8 @@ class Unwritable(NoBroker):
         self.assert_shared_elsewhere(way, package, prefix)
 
     @for_each(way=WAYS)
-    def test_our_folder(self, way):
-        """The folder in it cannot be written to."""
+    def test_our_directory(self, way):
+        """The directory in it cannot be written to."""
         self.need_root()
         package = self.make_package(way)
         self.copy_source("Uses.hs")

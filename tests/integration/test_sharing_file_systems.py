@@ -19,34 +19,34 @@ class Images:
         if os.geteuid() != 0:
             self.skipTest("only root can mount an image")
         root = self.workspace.root
-        self.folder = root / "mounted"
-        self.folder.mkdir()
+        self.directory = root / "mounted"
+        self.directory.mkdir()
         self.images = {package.value: root / "one.img", other.value: root / "two.img"}
-        code = package.code.relative_to(package.folder)
-        make_image(self.images[package.value], package.folder)
+        code = package.code.relative_to(package.directory)
+        make_image(self.images[package.value], package.directory)
         shutil.copyfile(self.images[package.value], self.images[other.value])
         self.device = LoopDevice()
         self.addCleanup(self.device.remove)
-        self.addCleanup(subprocess.run, ["umount", "--lazy", self.folder], check=False, stderr=subprocess.DEVNULL)
+        self.addCleanup(subprocess.run, ["umount", "--lazy", self.directory], check=False, stderr=subprocess.DEVNULL)
         self.mount(other.value, "rw")
-        with open(self.folder / code, "r+b") as file:
+        with open(self.directory / code, "r+b") as file:
             file.write(other.code.read_bytes())
         self.unmount()
         for image in self.images.values():
             set_times(image, code)
-        self.code = self.folder / code
+        self.code = self.directory / code
 
     def mount(self, value, options):
         self.device.attach(self.images[value], seconds=20)
-        run("mount", "-o", options, self.device.path, self.folder)
+        run("mount", "-o", options, self.device.path, self.directory)
 
     def unmount(self):
-        run("umount", self.folder)
+        run("umount", self.directory)
         self.device.detach()
 
-    def stamp(self):
-        stamp = self.code.stat()
-        return stamp.st_dev, stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns
+    def signature(self):
+        signature = self.code.stat()
+        return signature.st_dev, signature.st_ino, signature.st_size, signature.st_mtime_ns, signature.st_ctime_ns
 
 
 @expand
@@ -57,16 +57,16 @@ class Swapped(SharingTest, Images):
         """One image is mounted after the other. (Code of the dynamic way cannot be, while a zygote has it mapped.)"""
         self.make_images(*(self.make_package(way, value, str(value), whole=True) for value in (OLD, NEW)))
         self.copy_source("Uses.hs")
-        stamps = set()
+        signatures = set()
         for value in (OLD, NEW, OLD):
             self.mount(value, options)
-            stamps.add(self.stamp())
-            mounted = Package(self.workspace, way, self.folder, value, whole=True)
+            signatures.add(self.signature())
+            mounted = Package(self.workspace, way, self.directory, value, whole=True)
             for _ in range(2):
                 self.assert_says(value, mounted, way, f"the image of {value}, {options}")
                 status = self.wait_until_grown()
             self.unmount()
-        self.assertEqual(len(stamps), 1, "the images differ, and the test shows nothing")
+        self.assertEqual(len(signatures), 1, "the images differ, and the test shows nothing")
         self.assertGreaterEqual(status.hits, 3, "content that is known is shared")
 
     @for_each(way=[way for way in WAYS if way.name == "dynamic"])
@@ -80,9 +80,9 @@ class Swapped(SharingTest, Images):
             if value == NEW:
                 self.device = LoopDevice()
                 self.addCleanup(self.device.remove)
-                self.addCleanup(subprocess.run, ["umount", "--lazy", self.folder], check=True)
+                self.addCleanup(subprocess.run, ["umount", "--lazy", self.directory], check=True)
                 self.mount(NEW, "ro")
-            mounted = Package(self.workspace, way, self.folder, value, whole=True)
+            mounted = Package(self.workspace, way, self.directory, value, whole=True)
             for _ in range(2):
                 self.assert_says(value, mounted, way)
                 status = self.wait_until_grown()
@@ -105,7 +105,7 @@ class SwappedRemotely(RemoteTest, Images):
         via = self.machine().listen_here()
         for value in (OLD, NEW, OLD):
             self.mount(value, options)
-            mounted = Package(self.workspace, way, self.folder, value, whole=True)
+            mounted = Package(self.workspace, way, self.directory, value, whole=True)
             for _ in range(2):
                 done = self.compile_well(via, *mounted.flags, "Uses.hs", way=way)
                 self.assertEqual(done.stdout, f"({value},{value},{value})\n", options)

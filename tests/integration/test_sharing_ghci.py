@@ -28,7 +28,7 @@ class Scripts(SharingTest):
         scenario = session.scenario
         objects = []
         for name in scenario.c_sources:
-            shutil.copy(scenarios.FOLDER / name, self.workspace.cwd)
+            shutil.copy(scenarios.DIRECTORY / name, self.workspace.cwd)
             done = self.workspace.run(GHC, "-c", "-fPIC", name)
             self.assertEqual(done.status, 0, done)
             objects.append(name.replace(".c", ".o"))
@@ -46,12 +46,12 @@ class Scripts(SharingTest):
         self.workspace.env["ISERV_SHARE"] = share
         scenario, way = session.scenario, session.way
         for name in scenario.files:
-            shutil.copy(scenarios.FOLDER / name, self.workspace.cwd)
+            shutil.copy(scenarios.DIRECTORY / name, self.workspace.cwd)
         command = (*GHCI, *external(OURS), *way.flags, *scenario.flags, *objects)
         if not scenario.stdin:
             return self.workspace.run(*command, stdin=scenario.typed)
         script = self.workspace.write("typed.ghci", scenario.typed + ":quit\n")
-        stdin = (scenarios.FOLDER / scenario.stdin).read_text(encoding="utf-8")
+        stdin = (scenarios.DIRECTORY / scenario.stdin).read_text(encoding="utf-8")
         return self.workspace.run(*command, "-ghci-script", script, stdin=stdin)
 
 

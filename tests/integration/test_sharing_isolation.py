@@ -38,7 +38,7 @@ $(runIO (reportFacts "beside.txt") >> pure [])
 
 CULPRIT = IMPORTS.replace("import", "module Culprit where\nimport", 1) + """
 $(runIO (ACTION) >> pure [])
-$(runIO (waitForFile "FOLDER/culprit is done" "FOLDER/culprit goes on") >> pure [])
+$(runIO (waitForFile "DIRECTORY/culprit is done" "DIRECTORY/culprit goes on") >> pure [])
 $(runIO (putStr "a word") >> pure [])
 """
 
@@ -55,7 +55,7 @@ class Deed:
 DEEDS = (
     Deed("state_of_a_library", "replicateM_ 10 bump"),
     Deed("environment", 'setEnv "CULPRIT" "was here" >> unsetEnv "HOME"'),
-    Deed("folder", 'setCurrentDirectory "/"'),
+    Deed("directory", 'setCurrentDirectory "/"'),
     Deed("mask_of_file_modes", "setFileCreationMask 0o777 >> pure ()"),
     Deed("buffering", "hSetBuffering stdout NoBuffering >> hSetBuffering stdin NoBuffering"
          " >> hSetEncoding stdout latin1"),
@@ -96,7 +96,7 @@ class Isolation(SharingTest):
                 self.check(deed, way, facts)
 
     def check(self, deed, way, facts):
-        culprit = CULPRIT.replace("ACTION", deed.action).replace("FOLDER", str(self.workspace.cwd))
+        culprit = CULPRIT.replace("ACTION", deed.action).replace("DIRECTORY", str(self.workspace.cwd))
         self.workspace.write("Culprit.hs", culprit)
         beside = self.start_beside(way)
         before = self.status()

@@ -23,12 +23,12 @@ class Packets(SharingTest):
         package = self.make_package(WAY)
         self.warm(package, WAY)
         before = self.status()
-        folder = pathlib.Path(OURS).parent
-        storm = folder.parent / "tests" / "fuzz" / "packet_storm"
+        directory = pathlib.Path(OURS).parent
+        storm = directory.parent / "tests" / "fuzz" / "packet_storm"
         sockets = [path for path in (self.workspace.runtime / "splicehost").iterdir() if path.is_socket()]
         self.assertEqual(len(sockets), 1)
         version = ".".join(map(str, ghc_version()))
-        done = self.workspace.run(storm, sockets[0], folder / "interpreter", version, package.code, PACKETS, "1",
+        done = self.workspace.run(storm, sockets[0], directory / "interpreter", version, package.code, PACKETS, "1",
                                   timeout=PATIENCE)
         self.assertEqual(done.status, 0, done)
         self.assertEqual(self.status().pid, before.pid)

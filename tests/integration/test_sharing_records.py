@@ -7,7 +7,7 @@ import unittest
 
 from support import WAYS, expand, for_each
 from test_sharing import NEW, OLD, SharingTest
-from test_sharing_content import PLAIN, replace, replace_with_same_stamp
+from test_sharing_content import PLAIN, replace, replace_with_same_signature
 
 USES_PLAIN = """
 {-# LANGUAGE TemplateHaskell #-}
@@ -38,10 +38,10 @@ class LibraryTest(SharingTest):
         self.workspace.write("Plain.hs", PLAIN + 'foreign import ccall "plain_path" plainPath :: IO CString\n')
         self.workspace.write("UsesPlain.hs", USES_PLAIN)
 
-    def folder(self, name):
-        folder = self.workspace.root / name
-        folder.mkdir(exist_ok=True)
-        return folder
+    def directory(self, name):
+        directory = self.workspace.root / name
+        directory.mkdir(exist_ok=True)
+        return directory
 
     def build(self, path, value=OLD):
         path.parent.mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ class Paths(LibraryTest):
 
     @for_each(way=WAYS)
     def test_copies(self, way):
-        one, two = (self.folder(name) / "libplain.so" for name in ("one", "two"))
+        one, two = (self.directory(name) / "libplain.so" for name in ("one", "two"))
         self.build(one)
         shutil.copy2(one, two)
         self.compile_users(way)
@@ -86,16 +86,16 @@ class Paths(LibraryTest):
     @for_each(way=WAYS)
     def test_relative(self, way):
         """The same file is asked for by an absolute path, a relative one, and another relative one."""
-        library = self.build(self.folder("one") / "libplain.so")
+        library = self.build(self.directory("one") / "libplain.so")
         self.compile_users(way)
-        for folder in (library.parent, "../one"):
-            self.assert_as_alone(way, f"-L{folder}", "-lplain", times=2)
+        for directory in (library.parent, "../one"):
+            self.assert_as_alone(way, f"-L{directory}", "-lplain", times=2)
         self.assertGreater(self.status().hits, 0, "nothing was shared")
 
     def test_hard_links(self):
-        """A link to a folder leads to another one, in which the same file has a name."""
+        """A link to a directory leads to another one, in which the same file has a name."""
         way = WAYS[0]
-        one, two = (self.folder(name) / "libplain.so" for name in ("one", "two"))
+        one, two = (self.directory(name) / "libplain.so" for name in ("one", "two"))
         self.build(one)
         os.link(one, two)
         current = self.workspace.root / "current"
@@ -116,26 +116,26 @@ class Paths(LibraryTest):
 class NotFound(LibraryTest):
     """What was not where it was looked for may be there later."""
 
-    def search(self, *folders):
-        self.workspace.env["LD_LIBRARY_PATH"] = ":".join(map(str, folders))
+    def search(self, *directories):
+        self.workspace.env["LD_LIBRARY_PATH"] = ":".join(map(str, directories))
 
     @for_each(way=STATIC_WAYS)
-    def test_missing_folder(self, way):
-        self.check_earlier("missing_folder", way)
+    def test_missing_directory(self, way):
+        self.check_earlier("missing_directory", way)
 
-    @for_each(what=("empty_folder", "dangling_link", "dangling_folder", "other_class", "hardware"))
+    @for_each(what=("empty_directory", "dangling_link", "dangling_directory", "other_class", "hardware"))
     def test_earlier(self, what):
         """In one way only: the search is the system's."""
         self.check_earlier(what, STATIC_WAYS[0])
 
     def check_earlier(self, what, way):
-        later = self.build(self.folder("later") / "libplain.so")
+        later = self.build(self.directory("later") / "libplain.so")
         earlier = self.workspace.root / "earlier"
         library = earlier / "libplain.so"
         self.search(earlier, later.parent)
-        if what == "dangling_folder":
+        if what == "dangling_directory":
             earlier.symlink_to("real")
-        elif what != "missing_folder":
+        elif what != "missing_directory":
             earlier.mkdir()
         if what == "dangling_link":
             library.symlink_to("real.so")
@@ -151,16 +151,16 @@ class NotFound(LibraryTest):
         self.compile_users(way)
         self.assert_as_alone(way, "-lplain", value=OLD, times=3)
         self.assertGreater(self.status().hits, 0, "nothing was shared")
-        if what == "dangling_folder":
+        if what == "dangling_directory":
             (self.workspace.root / "real").mkdir()
         library.parent.mkdir(parents=True, exist_ok=True)
         self.build(library, NEW)
         self.assert_as_alone(way, "-lplain", value=NEW)
 
     @for_each(way=STATIC_WAYS)
-    def test_relative_folder(self, way):
-        """A folder of LD_LIBRARY_PATH is the compiler's working directory."""
-        later = self.build(self.folder("later") / "libplain.so")
+    def test_relative_directory(self, way):
+        """A directory of LD_LIBRARY_PATH is the compiler's working directory."""
+        later = self.build(self.directory("later") / "libplain.so")
         self.search("", later.parent)
         self.compile_users(way)
         self.assert_as_alone(way, "-lplain", value=OLD, times=2)
@@ -172,11 +172,11 @@ class NotFound(LibraryTest):
             self.wait_until_grown(0)
 
     def test_other_files(self):
-        """What has nothing to do with it appears in a folder that is searched: the zygotes stay."""
+        """What has nothing to do with it appears in a directory that is searched: the zygotes stay."""
         way = STATIC_WAYS[0]
-        folder = self.build(self.folder("later") / "libplain.so").parent
-        earlier = self.folder("earlier")
-        self.search(earlier, folder)
+        directory = self.build(self.directory("later") / "libplain.so").parent
+        earlier = self.directory("earlier")
+        self.search(earlier, directory)
         self.compile_users(way)
         self.assert_as_alone(way, "-lplain", value=OLD)
         before = self.wait_until_grown()
@@ -192,20 +192,20 @@ class Own(LibraryTest):
 
     @for_each(way=WAYS)
     def test_preloaded(self, way):
-        library, other = (self.build(self.folder(name) / "libplain.so", value)
+        library, other = (self.build(self.directory(name) / "libplain.so", value)
                           for name, value in (("one", OLD), ("two", NEW)))
         first = shutil.copy2(library, self.workspace.root / "first.so")
         self.compile_users(way)
         self.workspace.env["LD_PRELOAD"] = str(library)
         for value, content in ((OLD, first), (NEW, other), (OLD, first)):
-            replace_with_same_stamp(library, content)
+            replace_with_same_signature(library, content)
             self.assert_as_alone(way, value=value)
         self.assertGreater(self.status().hits, 0, "nothing was shared")
 
     @for_each(way=WAYS)
     def test_preloaded_by_name(self, way):
-        """It appears in an earlier folder of those in which the loader has searched for it."""
-        earlier, later = (self.folder(name) / "libplain.so" for name in ("earlier", "later"))
+        """It appears in an earlier directory of those in which the loader has searched for it."""
+        earlier, later = (self.directory(name) / "libplain.so" for name in ("earlier", "later"))
         self.build(later)
         self.compile_users(way)
         self.workspace.env.update(LD_PRELOAD="libplain.so", LD_LIBRARY_PATH=f"{earlier.parent}:{later.parent}")
@@ -220,9 +220,9 @@ class Own(LibraryTest):
     def test_a_library_of_ghc(self, way):
         """The interpreter's own copy of a library of GHC's is another one from some moment on: its broker starts anew."""
         done = self.workspace.run("sh", "-c", "cp -L $(ldconfig -p | sed -n 's/.*libffi.so.*=> //p' | head -1) $0",
-                                  self.folder("own"))
+                                  self.directory("own"))
         self.assertEqual(done.status, 0, done)
-        own = next(self.folder("own").iterdir())
+        own = next(self.directory("own").iterdir())
         self.workspace.env["LD_LIBRARY_PATH"] = str(own.parent)
         self.workspace.write("UsesPlain.hs", """
 {-# LANGUAGE TemplateHaskell #-}

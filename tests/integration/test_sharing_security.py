@@ -1,4 +1,4 @@
-"""Only the user who started a broker is served, and only in a folder that is the user's alone."""
+"""Only the user who started a broker is served, and only in a directory that is the user's alone."""
 
 import json
 import os
@@ -36,13 +36,13 @@ class OtherUsers(SharingTest):
         # As if all protection by file modes had failed.
         self.workspace.root.chmod(0o755)
         self.workspace.runtime.chmod(0o755)
-        folder = self.workspace.runtime / "splicehost"
-        folder.chmod(0o755)
-        self.sockets = [path for path in folder.iterdir() if path.is_socket()]
+        directory = self.workspace.runtime / "splicehost"
+        directory.chmod(0o755)
+        self.sockets = [path for path in directory.iterdir() if path.is_socket()]
         self.assertEqual(len(self.sockets), 1)
         self.sockets[0].chmod(0o666)
         self.addCleanup(self.workspace.runtime.chmod, 0o700)
-        self.addCleanup(folder.chmod, 0o700)
+        self.addCleanup(directory.chmod, 0o700)
 
     def message(self, text):
         """A packet for the broker: where the message is (it follows), and the message."""
@@ -128,13 +128,13 @@ class OtherUsers(SharingTest):
 
 
 @expand
-class Folder(NoBroker):
-    """A runtime folder that is not safe is not used, and the user is told."""
+class Directory(NoBroker):
+    """A runtime directory that is not safe is not used, and the user is told."""
 
     def setUp(self):
         super().setUp()
         self.package = self.make_package(WAY)
-        self.folder = self.workspace.runtime / "splicehost"
+        self.directory = self.workspace.runtime / "splicehost"
 
     def assert_refused(self, *words):
         done = self.assert_direct(WAY, self.package)
@@ -143,24 +143,24 @@ class Folder(NoBroker):
 
     @for_each(mode=("0770", "0707", "0755", "0711", "0740"))
     def test_open_to_others(self, mode):
-        self.folder.mkdir()
-        self.folder.chmod(int(mode, 8))
-        self.assert_refused(self.folder)
-        self.assertEqual(list(self.folder.iterdir()), [])
+        self.directory.mkdir()
+        self.directory.chmod(int(mode, 8))
+        self.assert_refused(self.directory)
+        self.assertEqual(list(self.directory.iterdir()), [])
 
     @for_each(mode=("0770", "0702", "01777"))
     def test_parent_open_to_others(self, mode):
-        """Who can write to $XDG_RUNTIME_DIR can put another folder there."""
+        """Who can write to $XDG_RUNTIME_DIR can put another directory there."""
         self.workspace.runtime.chmod(int(mode, 8))
         self.assert_refused(self.workspace.runtime)
         self.workspace.runtime.chmod(0o700)
 
     def test_somebody_elses(self):
         skip_unless_root(self)
-        self.folder.mkdir(mode=0o700)
-        os.chown(self.folder, NOBODY, NOBODY)
-        self.assert_refused(self.folder)
-        self.assertEqual(list(self.folder.iterdir()), [])
+        self.directory.mkdir(mode=0o700)
+        os.chown(self.directory, NOBODY, NOBODY)
+        self.assert_refused(self.directory)
+        self.assertEqual(list(self.directory.iterdir()), [])
 
     def test_somebody_elses_parent(self):
         skip_unless_root(self)
@@ -169,32 +169,32 @@ class Folder(NoBroker):
         os.chown(self.workspace.runtime, 0, 0)
 
     def test_symbolic_link(self):
-        elsewhere = self.workspace._folder("elsewhere")
-        self.folder.symlink_to(elsewhere)
-        self.assert_refused(self.folder)
+        elsewhere = self.workspace._directory("elsewhere")
+        self.directory.symlink_to(elsewhere)
+        self.assert_refused(self.directory)
         self.assertEqual(list(elsewhere.iterdir()), [])
 
     def test_becomes_unsafe(self):
         """Also when there is a broker already."""
         self.warm(self.package, WAY)
         before = self.status()
-        self.folder.chmod(0o770)
+        self.directory.chmod(0o770)
         done = self.compile(WAY, *self.package.flags, "Uses.hs")
-        self.folder.chmod(0o700)
+        self.directory.chmod(0o700)
         self.assertEqual(done.stdout, f"({OLD},{OLD},{OLD})\n", done)
         self.assertEqual(len(done.stderr.splitlines()), 1, done)
         self.assertEqual(self.status().attaches, before.attaches)
 
 
 class Fallback(SharingTest):
-    """Without $XDG_RUNTIME_DIR the folder is /tmp/splicehost-<user id>, which others may have made."""
+    """Without $XDG_RUNTIME_DIR the directory is /tmp/splicehost-<user id>, which others may have made."""
 
     def setUp(self):
         super().setUp()
         skip_unless_root(self)
         # A user that nobody else is.
         self.user = random.randrange(100000, 1000000000)
-        self.folder = pathlib.Path(f"/tmp/splicehost-{self.user}")
+        self.directory = pathlib.Path(f"/tmp/splicehost-{self.user}")
         del self.workspace.env["XDG_RUNTIME_DIR"]
         self.package = self.make_package(WAY)
         self.copy_source("Uses.hs")
@@ -205,9 +205,9 @@ class Fallback(SharingTest):
 
     def remove(self):
         self.workspace.run(*self.command, ISERVCTL, "stop")
-        if self.folder.is_symlink():
-            self.folder.unlink()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.directory.is_symlink():
+            self.directory.unlink()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def compile_as_user(self, warnings):
         done = self.workspace.run(*self.command, GHC, *external(OURS), "-v0", "-fforce-recomp", "-c",
@@ -219,25 +219,25 @@ class Fallback(SharingTest):
         """It is for nobody else, and one broker serves from it."""
         for _ in range(2):
             self.compile_as_user(warnings=0)
-        self.assertEqual(self.folder.stat().st_mode & 0o7777, 0o700)
-        self.assertEqual(self.folder.stat().st_uid, self.user)
+        self.assertEqual(self.directory.stat().st_mode & 0o7777, 0o700)
+        self.assertEqual(self.directory.stat().st_uid, self.user)
         self.assertEqual(len(self.brokers()), 1)
 
-    def test_folder_that_is_not_there(self):
-        """The same if the variable names a folder that does not exist."""
+    def test_directory_that_is_not_there(self):
+        """The same if the variable names a directory that does not exist."""
         self.workspace.env["XDG_RUNTIME_DIR"] = "/nonexistent"
         self.compile_as_user(warnings=0)
         self.assertEqual(len(self.brokers()), 1)
 
     def test_made_by_somebody_else(self):
-        self.folder.mkdir(mode=0o777)
-        self.folder.chmod(0o777)
+        self.directory.mkdir(mode=0o777)
+        self.directory.chmod(0o777)
         self.compile_as_user(warnings=1)
-        self.assertEqual((self.brokers(), list(self.folder.iterdir())), ([], []))
+        self.assertEqual((self.brokers(), list(self.directory.iterdir())), ([], []))
 
     def test_link_by_somebody_else(self):
-        """A link to a folder of the user's own."""
-        self.folder.symlink_to(self.workspace.runtime)
+        """A link to a directory of the user's own."""
+        self.directory.symlink_to(self.workspace.runtime)
         self.compile_as_user(warnings=1)
         self.assertEqual((self.brokers(), list(self.workspace.runtime.iterdir())), ([], []))
 

@@ -63,8 +63,8 @@ unsigned la_objopen(struct link_map *map, Lmid_t id, uintptr_t *cookie) {
 @expand
 class Swapped(SharingTest):
     @for_each(way=WAYS)
-    def test_folder(self, way):
-        """The folder of a package's library."""
+    def test_directory(self, way):
+        """The directory of a package's library."""
         packages = [self.make_package(way, value, str(value), whole=True) for value in (OLD, NEW)]
         self.check(way, packages[0], packages[0].code.name, *(package.library for package in packages), "({0},{0},{0})\n")
 

@@ -33,7 +33,7 @@ class Gone(Exception):
 
 
 class Place:
-    """A library, in a folder that a link leads to, and which build of it was there from when to when."""
+    """A library, in a directory that a link leads to, and which build of it was there from when to when."""
 
     def __init__(self, test, name, file, make):
         self.name, self.file = name, file
@@ -44,13 +44,13 @@ class Place:
         self.builds = [make(self.root, name, number) for number in range(BUILDS)]
         # One is written over another in place.
         test.assertEqual(len({build.stat().st_size for build in self.builds}), 1)
-        self.folders = [self.root / "a", self.root / "b"]
-        self.mounted = []  # folders, each with the build that it hides
+        self.directories = [self.root / "a", self.root / "b"]
+        self.mounted = []  # directories, each with the build that it hides
         self.images, self.devices = {}, []
-        for folder in self.folders:
-            folder.mkdir()
-            shutil.copy2(self.builds[0], folder / file)
-        self.link.symlink_to(self.folders[0])
+        for directory in self.directories:
+            directory.mkdir()
+            shutil.copy2(self.builds[0], directory / file)
+        self.link.symlink_to(self.directories[0])
         self.history = [(0.0, 0.0, 0)]
 
     def change(self, kind):
@@ -70,8 +70,8 @@ class Place:
         ends = [after for _, after, _ in self.history[1:]] + [float("inf")]
         return {number for (before, _, number), gone in zip(self.history, ends) if before <= end and gone >= start}
 
-    def other_folder(self):
-        return next(folder for folder in self.folders if folder != self.link.resolve())
+    def other_directory(self):
+        return next(directory for directory in self.directories if directory != self.link.resolve())
 
     def put(self, number, path, times=None):
         new = path.with_name("new")
@@ -81,19 +81,19 @@ class Place:
         os.replace(new, path)
 
     def unmount(self):
-        for folder, _ in reversed(self.mounted):
-            subprocess.run(["umount", "--lazy", folder], check=True)
+        for directory, _ in reversed(self.mounted):
+            subprocess.run(["umount", "--lazy", directory], check=True)
         self.mounted = []
         for device in self.devices:
             device.remove()
 
     def image(self, number):
-        """Of a folder with a build; the builds' files have the same times and inodes there."""
+        """Of a directory with a build; the builds' files have the same times and inodes there."""
         if number not in self.images:
-            folder, image = self.root / f"in{number}", self.root / f"{number}.img"
-            folder.mkdir()
-            shutil.copyfile(self.builds[number], folder / self.file)
-            make_image(image, folder)
+            directory, image = self.root / f"in{number}", self.root / f"{number}.img"
+            directory.mkdir()
+            shutil.copyfile(self.builds[number], directory / self.file)
+            make_image(image, directory)
             set_times(image, self.file)
             self.images[number] = image
         return self.images[number]
@@ -136,15 +136,15 @@ def rewrite_and_replace(place, number):
 
 
 def switch_link(place, number):
-    target = place.other_folder()
+    target = place.other_directory()
     place.put(number, target / place.file)
     new = place.root / "new"
     new.symlink_to(target)
     os.replace(new, place.link)
 
 
-def swap_folders(place, number):
-    here, other = place.link.resolve(), place.other_folder()
+def swap_directories(place, number):
+    here, other = place.link.resolve(), place.other_directory()
     place.put(number, other / place.file)
     between = place.root / "between"
     here.rename(between)
@@ -172,11 +172,11 @@ def uncover(place, _):
     subprocess.run(["umount", "--lazy", place.mounted.pop()[0]], check=True)
 
 
-KINDS = (rename_over, keep_size_and_time, rewrite, rewrite_and_replace, switch_link, swap_folders, mount_over,
+KINDS = (rename_over, keep_size_and_time, rewrite, rewrite_and_replace, switch_link, swap_directories, mount_over,
          image_over, uncover)
 IN_PLACE = (rewrite, rewrite_and_replace)
-CANNOT_MOVE = (switch_link, swap_folders)
-"""Not of a folder on which something is mounted."""
+CANNOT_MOVE = (switch_link, swap_directories)
+"""Not of a directory on which something is mounted."""
 
 
 class Compile:
@@ -270,7 +270,7 @@ class Torture(SharingTest):
         self.workspace.env["LD_LIBRARY_PATH"] = str(by_name["by_name"].link)
         self.workspace.env["LD_PRELOAD"] = str(by_name["preloaded"].path)
         thin = self.workspace.root / "libthin.a"
-        # ar follows links, and a member is found from the archive's folder: it is made where there is no link.
+        # ar follows links, and a member is found from the archive's directory: it is made where there is no link.
         straight = self.workspace.root / "straight"
         (straight / "thin" / "current").mkdir(parents=True)
         shutil.copyfile(by_name["thin"].builds[0], straight / "thin" / "current" / "thin.o")

@@ -197,10 +197,10 @@ class Shared(OnThisMachine, SharingTest):
 class Stalled(Proxy):
     """A connection that takes so many bytes and then no more."""
 
-    def __init__(self, folder, via, most):
+    def __init__(self, directory, via, most):
         self._most = most
         self.is_full = threading.Event()
-        super().__init__(folder, via)
+        super().__init__(directory, via)
 
     def _relay(self, source, sink, outward, started):
         if not outward:

@@ -50,30 +50,30 @@ TEST(ContentIdentity, RefusesWhatIsNoRegularFile) {
   EXPECT_EQ(digestFile(directory.file("fifo")).error().message,
             directory.file("fifo") + ": this is not a regular file");
   EXPECT_FALSE(digestFile(directory.path()).ok());
-  EXPECT_EQ(stampOf(directory.file("missing")).error().message,
+  EXPECT_EQ(signatureOf(directory.file("missing")).error().message,
             "cannot examine " + directory.file("missing") + ": No such file or directory");
   EXPECT_FALSE(DigestCache().contentOf(directory.file("fifo")).ok());
 }
 
-TEST(ContentIdentity, StampsByPathAndByDescriptorAgree) {
+TEST(ContentIdentity, SignaturesByPathAndByDescriptorAgree) {
   const test::TemporaryDirectory directory;
   const std::string path = directory.write("file", "abc");
   const int fd = open(path.c_str(), O_RDONLY);
-  Result<FileStamp> byPath = stampOf(path);
-  Result<FileStamp> byDescriptor = stampOf(fd);
+  Result<FileSignature> byPath = signatureOf(path);
+  Result<FileSignature> byDescriptor = signatureOf(fd);
   close(fd);
   ASSERT_TRUE(byPath.ok() && byDescriptor.ok());
   EXPECT_EQ(*byPath, *byDescriptor);
   EXPECT_EQ(byPath->size, 3u);
-  EXPECT_NE(*byPath, *stampOf(directory.write("other", "abc")));
+  EXPECT_NE(*byPath, *signatureOf(directory.write("other", "abc")));
 }
 
 class DigestCacheTest : public testing::Test {
  protected:
   // The cache's clock, this long after the file's last change.
   void setAge(const std::string& path, std::int64_t nanoseconds) {
-    const Result<FileStamp> stamp = stampOf(path);
-    now_ = stamp->ctimeNs + nanoseconds;
+    const Result<FileSignature> signature = signatureOf(path);
+    now_ = signature->ctimeNs + nanoseconds;
   }
 
   test::TemporaryDirectory directory_;
@@ -106,7 +106,7 @@ TEST_F(DigestCacheTest, SeesAChangedFile) {
   EXPECT_EQ(cache_.contentOf(path)->digest.hex(), kAbcDigest);
 }
 
-TEST_F(DigestCacheTest, DoesNotTrustAYoungStamp) {
+TEST_F(DigestCacheTest, DoesNotTrustAYoungSignature) {
   const std::string path = directory_.write("file", "abc");
   for (const std::int64_t age : {-10 * kSecond, std::int64_t{0}, kSecond, 2 * kSecond}) {
     setAge(path, age);
@@ -119,7 +119,7 @@ TEST_F(DigestCacheTest, DoesNotTrustAYoungStamp) {
 }
 
 TEST_F(DigestCacheTest, AFileWrittenTwiceInATickIsReadTwice) {
-  // Whether or not the two stamps are the same here, the second digest is of the second content.
+  // Whether or not the two signatures are the same here, the second digest is of the second content.
   const std::string path = directory_.write("file", "abd");
   setAge(path, 0);
   const std::string first = cache_.contentOf(path)->digest.hex();
@@ -187,23 +187,23 @@ TEST(ContentIdentity, AnOpenFileStaysTheSameOne) {
   const OpenFile file = *OpenFile::open(path);
   directory.run("mv file old && echo other > file");
   EXPECT_EQ(file.content()->digest.hex(), kAbcDigest);
-  EXPECT_NE(file.content()->stamp, *stampOf(path));
+  EXPECT_NE(file.content()->signature, *signatureOf(path));
 }
 
-TEST(ContentIdentity, AStampThatProvesNothingNeverSettles) {
-  const FileStamp stamp{1, 2, 3, 4, 5, 0};
-  EXPECT_FALSE(hasSettled(stamp, systemClock()));
+TEST(ContentIdentity, ASignatureThatProvesNothingNeverSettles) {
+  const FileSignature signature{1, 2, 3, 4, 5, 0};
+  EXPECT_FALSE(hasSettled(signature, systemClock()));
 }
 
 TEST(DigestCache, SaysWhatIsNewOnce) {
   DigestCache cache;
-  const FileStamp stamp{1, 2, 3, 4, 5, 6};
-  cache.note(stamp, ContentDigest{{1}});
+  const FileSignature signature{1, 2, 3, 4, 5, 6};
+  cache.note(signature, ContentDigest{{1}});
   EXPECT_EQ(cache.takeNew().size(), 1u);
   EXPECT_TRUE(cache.takeNew().empty());
-  cache.note(stamp, ContentDigest{{2}});
+  cache.note(signature, ContentDigest{{2}});
   ASSERT_EQ(cache.takeNew().size(), 1u);
-  EXPECT_EQ(cache.find(stamp), ContentDigest{{2}});
+  EXPECT_EQ(cache.find(signature), ContentDigest{{2}});
 }
 
 TEST(DigestCache, ServesManyThreadsAtOnce) {

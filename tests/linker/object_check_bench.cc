@@ -42,7 +42,7 @@ void report(const char* what, double milliseconds, double megabytes) {
 int main(int count, char** arguments) {
   std::uint64_t bytes = 0;
   for (int i = 1; i < count; ++i) {
-    if (Result<FileStamp> stamp = stampOf(arguments[i]); stamp) bytes += stamp->size;
+    if (Result<FileSignature> signature = signatureOf(arguments[i]); signature) bytes += signature->size;
     if (Status checked = checkLoadableArchive(arguments[i]); !checked) {
       std::printf("%s\n", checked.error().message.c_str());
       return 1;

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "protocol/brief_wait.h"
+#include "protocol/adaptive_polling.h"
 
 namespace splicehost {
 namespace {
@@ -34,14 +34,14 @@ class AttentionTest : public ::testing::Test {
   // What came of waiting: the number of fds that are ready, or a negative errno.
   int wait(int milliseconds = kPatienceMs) {
     pollfd fds[] = {{waited_.reader.get(), POLLIN, 0}};
-    int ready = BriefWait(&attention_).poll(fds, milliseconds);
+    int ready = AdaptivePolling(&attention_).poll(fds, milliseconds);
     return ready < 0 ? -errno : ready;
   }
 
-  Pipe waited_, requester_;
+  Pipe waited_, client_;
   Signals signals_{SIGINT, SIGQUIT};
   int caught_ = 0;
-  Attention attention_{&signals_, requester_.reader.get()};
+  Attention attention_{&signals_, client_.reader.get()};
 };
 
 bool isBlocked(int number) {
@@ -73,21 +73,21 @@ TEST_F(AttentionTest, SeesASignalThoughThereIsAlwaysSomethingElse) {
   EXPECT_EQ(caught_, 1);
 }
 
-TEST_F(AttentionTest, IsCancelledWhenTheRequesterGoes) {
+TEST_F(AttentionTest, IsCancelledWhenTheClientGoes) {
   waited_.say();
   // What it has said does not matter.
-  requester_.say();
+  client_.say();
   EXPECT_EQ(wait(), 1);
   EXPECT_FALSE(attention_.cancelled());
-  requester_.writer = nullptr;
+  client_.writer = nullptr;
   EXPECT_EQ(wait(), -ECANCELED);
   EXPECT_TRUE(attention_.cancelled());
   EXPECT_FALSE(attention_.isNeeded());
 }
 
-TEST_F(AttentionTest, LeavesARequesterThatIsWaitedForToItsUser) {
-  requester_.writer = nullptr;
-  pollfd fds[] = {{requester_.reader.get(), POLLIN, 0}};
+TEST_F(AttentionTest, LeavesAClientThatIsWaitedForToItsUser) {
+  client_.writer = nullptr;
+  pollfd fds[] = {{client_.reader.get(), POLLIN, 0}};
   EXPECT_EQ(attention_.poll(fds, kPatienceMs), 1);
   EXPECT_EQ(fds[0].revents, POLLHUP);
   EXPECT_FALSE(attention_.cancelled());

@@ -21,12 +21,12 @@ struct Turn {
   std::vector<std::byte> bytes;
 };
 
-inline std::filesystem::path recordedFolder(const ghc::Version& version) {
+inline std::filesystem::path recordedDirectory(const ghc::Version& version) {
   return std::filesystem::path(SPLICEHOST_RECORDED_TRAFFIC) / version.name;
 }
 
 inline std::vector<std::byte> readRecorded(const ghc::Version& version, const std::string& file) {
-  std::ifstream in(recordedFolder(version) / file, std::ios::binary);
+  std::ifstream in(recordedDirectory(version) / file, std::ios::binary);
   std::string content(std::istreambuf_iterator<char>(in), {});
   auto bytes = std::as_bytes(std::span(content));
   return {bytes.begin(), bytes.end()};
@@ -40,7 +40,7 @@ struct RecordedSession {
 
 inline std::vector<RecordedSession> recordedSessions(const ghc::Version& version) {
   std::vector<RecordedSession> sessions;
-  for (const auto& entry : std::filesystem::directory_iterator(recordedFolder(version))) {
+  for (const auto& entry : std::filesystem::directory_iterator(recordedDirectory(version))) {
     if (entry.path().extension() == ".turns") {
       sessions.push_back({&version, entry.path().stem().string()});
     }

@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "tests/iserv/environment.h"
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost {
 namespace {
@@ -40,7 +40,7 @@ class ConfigurationTest : public ::testing::Test {
     return message.starts_with(file()) ? message.substr(file().size()) : message;
   }
 
-  testing::TemporaryFolder home_;
+  testing::TemporaryDirectory home_;
   testing::Environment environment_;
 };
 
@@ -140,7 +140,7 @@ TEST_F(ConfigurationTest, KnowsUnits) {
 TEST_F(ConfigurationTest, MayBeAbsent) {
   fs::remove_all(home_.path() / ".config");
   EXPECT_EQ(complaint(), "");
-  home_.write(".config", "a file where a folder might be");
+  home_.write(".config", "a file where a directory might be");
   EXPECT_EQ(complaint(), "");
   environment_.unset("HOME");
   EXPECT_EQ(configurationFile(), "");

@@ -2,17 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost {
 namespace {
 
 TEST(Manifest, NamesVersionAndBuilds) {
-  testing::TemporaryFolder folder;
-  folder.write("manifest",
-               "ghc-version 9.0.2\nvanilla 0123\nvanilla-library libc.so\n"
-               "vanilla-library libgmp.so\ndynamic 4567\n");
-  auto manifest = readManifest(folder.path());
+  testing::TemporaryDirectory directory;
+  directory.write("manifest",
+                  "ghc-version 9.0.2\nvanilla 0123\nvanilla-library libc.so\n"
+                  "vanilla-library libgmp.so\ndynamic 4567\n");
+  auto manifest = readManifest(directory.path());
   ASSERT_TRUE(manifest) << manifest.error().message;
   EXPECT_EQ(manifest->ghcVersion, "9.0.2");
   EXPECT_EQ(manifest->identities.size(), 2u);
@@ -24,15 +24,15 @@ TEST(Manifest, NamesVersionAndBuilds) {
 }
 
 TEST(Manifest, ThatIsMissingOrEmptyIsAnErrorWithItsPath) {
-  testing::TemporaryFolder folder;
-  auto missing = readManifest(folder.path());
+  testing::TemporaryDirectory directory;
+  auto missing = readManifest(directory.path());
   ASSERT_FALSE(missing);
-  EXPECT_NE(missing.error().message.find(folder.path().string() + "/manifest"), std::string::npos)
+  EXPECT_NE(missing.error().message.find(directory.path().string() + "/manifest"), std::string::npos)
       << missing.error().message;
-  folder.write("manifest", "");
-  EXPECT_FALSE(readManifest(folder.path()));
-  folder.write("manifest", "vanilla 0123\n");
-  EXPECT_FALSE(readManifest(folder.path()));
+  directory.write("manifest", "");
+  EXPECT_FALSE(readManifest(directory.path()));
+  directory.write("manifest", "vanilla 0123\n");
+  EXPECT_FALSE(readManifest(directory.path()));
 }
 
 // GHC chooses the suffixes; ways/ writes the names.

@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost {
 namespace {
@@ -18,13 +18,13 @@ class NoticeTest : public ::testing::Test {
   void goBack(time_t seconds) {
     timespec then = {time(nullptr) - seconds, 0};
     timespec times[] = {then, then};
-    for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
       ASSERT_EQ(utimensat(AT_FDCWD, entry.path().c_str(), times, 0), 0);
     }
   }
 
-  testing::TemporaryFolder folder_;
-  std::string socket_ = folder_.path() / "a.socket";
+  testing::TemporaryDirectory directory_;
+  std::string socket_ = directory_.path() / "a.socket";
 };
 
 TEST_F(NoticeTest, IsNewsOnce) {
@@ -37,7 +37,7 @@ TEST_F(NoticeTest, IsNewsIfItIsAnother) {
   EXPECT_TRUE(isNews(socket_, "no sockets"));
   EXPECT_TRUE(isNews(socket_, "no sock"));
   EXPECT_FALSE(isNews(socket_, "no sock"));
-  EXPECT_TRUE(isNews(folder_.path() / "b.socket", "no sock"));
+  EXPECT_TRUE(isNews(directory_.path() / "b.socket", "no sock"));
 }
 
 TEST_F(NoticeTest, IsNewsAfterThereWasABroker) {

@@ -118,7 +118,7 @@ const Case kCases[] = {
        sigaddset(&set, SIGUSR1);
        sigprocmask(SIG_BLOCK, &set, nullptr);
      }},
-    {"Folder", "it changes the working directory", [] { (void)!chdir("/proc"); }},
+    {"Directory", "it changes the working directory", [] { (void)!chdir("/proc"); }},
     {"Umask", "it changes the file creation mask", [] { umask(0123); }},
     {"Limit", "it changes resource limits",
      [] {

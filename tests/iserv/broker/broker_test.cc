@@ -22,7 +22,7 @@
 
 #include "iserv/broker/load_trie.h"
 #include "protocol/packet_socket.h"
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost::broker {
 namespace {
@@ -82,7 +82,7 @@ class Client {
     uint32_t parent;
     NodeId id;
     Operation operation;
-    std::vector<FileStamp> stamps;
+    std::vector<FileSignature> signatures;
   };
   std::vector<Node> nodes;
 
@@ -107,7 +107,7 @@ class Client {
     for (uint32_t i = 0; i < list.size(); ++i) {
       nodes[i].id = list[i].getId();
       nodes[i].operation = readOperation(list[i].getOperation());
-      for (auto stamp : list[i].getStamps()) nodes[i].stamps.push_back(readStamp(stamp));
+      for (auto signature : list[i].getSignatures()) nodes[i].signatures.push_back(readSignature(signature));
       for (uint32_t child : list[i].getChildren()) nodes.at(child).parent = i;
     }
   }
@@ -131,14 +131,14 @@ class Client {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) abort();
     kj::AutoCloseFd ours(ends[0]), theirs(ends[1]);
-    kj::AutoCloseFd folder(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    kj::AutoCloseFd directory(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
     capnp::MallocMessageBuilder message;
     auto attach = message.initRoot<schema::ToBroker>().initAttach();
     attach.setNode(node);
     attach.setLike(static_cast<uint32_t>(like));
     auto list = attach.initFiles(static_cast<uint32_t>(files.size()));
     for (uint32_t i = 0; i < files.size(); ++i) list.set(i, toData(files[i]));
-    int fds[] = {theirs.get(), folder.get()};
+    int fds[] = {theirs.get(), directory.get()};
     EXPECT_TRUE(socket_.send(message, fds));
     theirs = nullptr;
     auto answer = receive();
@@ -228,8 +228,8 @@ const Operation kResolve{schema::LoadKind::RESOLVE_OBJS, ""};
 class BrokerTest : public ::testing::Test {
  protected:
   BrokerTest() {
-    setenv("XDG_RUNTIME_DIR", folder_.path().c_str(), 1);
-    setenv("XDG_CONFIG_HOME", folder_.path().c_str(), 1);
+    setenv("XDG_RUNTIME_DIR", directory_.path().c_str(), 1);
+    setenv("XDG_CONFIG_HOME", directory_.path().c_str(), 1);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   }
 
@@ -261,7 +261,7 @@ class BrokerTest : public ::testing::Test {
   std::vector<std::string> runtimeFiles(const std::string& suffix) const {
     std::vector<std::string> found;
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder_.path() / "splicehost", error)) {
+    for (const auto& entry : fs::directory_iterator(directory_.path() / "splicehost", error)) {
       if (entry.path().string().ends_with(suffix)) found.push_back(entry.path());
     }
     return found;
@@ -280,12 +280,12 @@ class BrokerTest : public ::testing::Test {
     return static_cast<pid_t>(client.status().root<schema::FromBroker>().getStatus().getProcessId());
   }
 
-  // Makes libraries, old enough to be trusted by their stamps.
+  // Makes libraries, old enough to be trusted by their signatures.
   std::vector<std::string> makeLibraries(int count) {
     std::vector<std::string> files;
     for (int i = 0; i < count; ++i) {
       std::string name = "libHS" + std::to_string(i) + ".a";
-      files.push_back(folder_.write(name, "the content of " + name));
+      files.push_back(directory_.write(name, "the content of " + name));
     }
     return files;
   }
@@ -327,7 +327,7 @@ class BrokerTest : public ::testing::Test {
     return found;
   }
 
-  testing::TemporaryFolder folder_;
+  testing::TemporaryDirectory directory_;
 };
 
 TEST_F(BrokerTest, ConcurrentStartsMakeOne) {
@@ -361,17 +361,17 @@ TEST_F(BrokerTest, RemovesOldLogs) {
   start();
   stop();
   auto week = std::chrono::hours(7 * 24);
-  for (std::string name : {"old", "recent", "used"}) folder_.write("splicehost/" + name + ".socket.log", "");
-  folder_.write("splicehost/used.socket", "");
+  for (std::string name : {"old", "recent", "used"}) directory_.write("splicehost/" + name + ".socket.log", "");
+  directory_.write("splicehost/used.socket", "");
   for (auto [name, age] : {std::pair("old", week + 1h), std::pair("recent", week - 1h), std::pair("used", week + 1h)}) {
-    auto path = folder_.path() / "splicehost" / (std::string(name) + ".socket.log");
+    auto path = directory_.path() / "splicehost" / (std::string(name) + ".socket.log");
     fs::last_write_time(path, fs::file_time_type::clock::now() - age);
   }
   start();
-  fs::remove(folder_.path() / "splicehost/used.socket");
+  fs::remove(directory_.path() / "splicehost/used.socket");
   auto logs = runtimeFiles(".socket.log");
   EXPECT_EQ(logs.size(), 3u);
-  EXPECT_FALSE(fs::exists(folder_.path() / "splicehost/old.socket.log"));
+  EXPECT_FALSE(fs::exists(directory_.path() / "splicehost/old.socket.log"));
 }
 
 TEST_F(BrokerTest, ADeadOneIsReplaced) {
@@ -452,7 +452,7 @@ TEST_F(BrokerTest, GrowsWhatSessionsReport) {
 
   // Half of it is there: the rest is replayed.
   auto more = files;
-  more.push_back(folder_.write("libHSmore.a", "more"));
+  more.push_back(directory_.write("libHSmore.a", "more"));
   grow(more);
   for (pid_t zygote : zygotes(4)) kill(zygote, SIGKILL);
   ASSERT_TRUE(within(2s, [&] { return zygotes(4).empty(); }));
@@ -551,7 +551,7 @@ TEST_F(BrokerTest, NeverUsesAFileThatWasChangedInPlace) {
     fs::copy_file(file, copies.back());
   }
   std::this_thread::sleep_for(20ms);  // the kernel's clock for file times ticks every 1 to 10 ms
-  folder_.write("libHS2.a", "something else");
+  directory_.write("libHS2.a", "something else");
   auto session = before.attach(*before.find(files), copies);
   ASSERT_TRUE(session);
   EXPECT_EQ(session->readLine(), "loaded 1 replayed 2 linked 0");
@@ -564,7 +564,7 @@ TEST_F(BrokerTest, AReplacedFileDoesNoHarm) {
   start();
   auto files = makeLibraries(2);
   grow(files);
-  fs::rename(folder_.write("new", "something else"), files[1]);
+  fs::rename(directory_.write("new", "something else"), files[1]);
   Client client = frontEnd();
   auto session = client.attach(*client.find(files), files);
   ASSERT_TRUE(session);
@@ -574,10 +574,10 @@ TEST_F(BrokerTest, AReplacedFileDoesNoHarm) {
 TEST_F(BrokerTest, WatchesWhatASharedObjectNeeds) {
   start();
   auto files = makeLibraries(2);
-  std::string dependency = folder_.write("libneeded.so", "needed");
-  folder_.write("libHS1.a.needs", dependency);
+  std::string dependency = directory_.write("libneeded.so", "needed");
+  directory_.write("libHS1.a.needs", dependency);
   grow(files);
-  fs::rename(folder_.write("new", "something else"), dependency);
+  fs::rename(directory_.write("new", "something else"), dependency);
   Client client = frontEnd();
   NodeId node = *client.find(files);
   auto session = client.attach(node, files);
@@ -601,7 +601,7 @@ TEST_P(BadFile, EndsTheGrowth) {
   auto files = makeLibraries(5);
   std::vector<Operation> operations;
   for (const std::string& file : files) operations.push_back(load(file));
-  operations.push_back(load(folder_.write("libHSbad.a", GetParam())));
+  operations.push_back(load(directory_.write("libHSbad.a", GetParam())));
   Client client = frontEnd();
   client.report(client.nodes.at(0).id, operations);
   ASSERT_TRUE(settled());
@@ -633,8 +633,8 @@ TEST_F(BrokerTest, SessionsOutliveAStop) {
 }
 
 size_t openFiles(pid_t process) {
-  auto folder = fs::directory_iterator("/proc/" + std::to_string(process) + "/fd");
-  return static_cast<size_t>(std::distance(begin(folder), end(folder)));
+  auto directory = fs::directory_iterator("/proc/" + std::to_string(process) + "/fd");
+  return static_cast<size_t>(std::distance(begin(directory), end(directory)));
 }
 
 TEST_F(BrokerTest, NothingIsLeftOfSessions) {
@@ -723,8 +723,8 @@ TEST_F(BrokerTest, SurvivesWhateverDies) {
 
 // Sends a message as it is, with the fds of an attach.
 void sendRaw(Client& client, kj::ArrayPtr<const capnp::word> words) {
-  kj::AutoCloseFd folder(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  int fds[] = {folder.get(), folder.get()};
+  kj::AutoCloseFd directory(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  int fds[] = {directory.get(), directory.get()};
   uint64_t where = 0;
   iovec parts[] = {{&where, sizeof where}, {const_cast<capnp::word*>(words.begin()), words.asBytes().size()}};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
@@ -800,7 +800,7 @@ TEST_F(BrokerTest, HangsUpOnWhoAsksWithoutEnd) {
   Client client = connect();
   client.greet();
   ASSERT_TRUE(client.receive());
-  std::string file = folder_.write("large", std::string(1 << 20, 'x'));
+  std::string file = directory_.write("large", std::string(1 << 20, 'x'));
   bool hungUp = false;
   for (int i = 0; i < 100'000 && !hungUp; ++i) {
     capnp::MallocMessageBuilder message;
@@ -824,7 +824,7 @@ TEST_F(BrokerTest, LetsSilentConnectionsGoForOthers) {
 // Neither is a library, and reading either would not end soon.
 TEST_F(BrokerTest, DoesNotReadWhatIsNoLibrary) {
   start();
-  std::string pipe = folder_.path() / "pipe", huge = folder_.path() / "huge";
+  std::string pipe = directory_.path() / "pipe", huge = directory_.path() / "huge";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   kj::AutoCloseFd file(open(huge.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
   ASSERT_EQ(ftruncate(file.get(), off_t{1} << 40), 0);

@@ -8,25 +8,25 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost::broker {
 namespace {
 
 class ConditionsTest : public ::testing::Test {
  protected:
-  std::string path(const std::string& name) const { return folder_.path() / name; }
+  std::string path(const std::string& name) const { return directory_.path() / name; }
   std::string write(const std::string& name, const std::string& text) const {
     std::ofstream(path(name)) << text;
     return path(name);
   }
   LoadConditions::File at(const std::string& name, bool unsettled = false) const {
-    LoadConditions::File file{path(name), linker::stampOfAny(path(name)), unsettled};
+    LoadConditions::File file{path(name), linker::signatureOfAny(path(name)), unsettled};
     if (auto digest = linker::digestFile(file.path); unsettled && digest) file.digest = *digest;
     return file;
   }
   Conditions::Own own(const std::string& name) const {
-    return {path(name), linker::stampOfAny(path(name)), *linker::digestFile(path(name))};
+    return {path(name), linker::signatureOfAny(path(name)), *linker::digestFile(path(name))};
   }
   Conditions::Own mapped(const std::string& name) const {
     Conditions::Own file = own(name);
@@ -38,7 +38,7 @@ class ConditionsTest : public ::testing::Test {
     return change ? std::to_string(change->depth) + " " + std::filesystem::path(change->path).filename().string() : "";
   }
 
-  testing::TemporaryFolder folder_;
+  testing::TemporaryDirectory directory_;
 };
 
 TEST_F(ConditionsTest, FilesStayAsTheyAre) {
@@ -79,13 +79,14 @@ TEST_F(ConditionsTest, WhatWasWrittenToAFileThatIsMappedIsSeenWhenAnotherIsInIts
   Conditions::Own file = mapped("a");
   conditions.addOwn(2, file);
   write("a", "2");
-  timespec asBefore[] = {{0, UTIME_OMIT}, {file.stamp.mtimeNs / 1'000'000'000, file.stamp.mtimeNs % 1'000'000'000}};
+  timespec asBefore[] = {{0, UTIME_OMIT},
+                         {file.signature.mtimeNs / 1'000'000'000, file.signature.mtimeNs % 1'000'000'000}};
   ASSERT_EQ(utimensat(AT_FDCWD, path("a").c_str(), asBefore, 0), 0);
   std::filesystem::rename(write("new", "1"), path("a"));
   EXPECT_EQ(changed(conditions), "2 a");
 }
 
-TEST_F(ConditionsTest, AStampIsNotEnoughForAFileThatIsYoung) {
+TEST_F(ConditionsTest, ASignatureIsNotEnoughForAFileThatIsYoung) {
   write("a", "1");
   Conditions conditions;
   auto file = at("a", true);
@@ -133,12 +134,12 @@ TEST_F(ConditionsTest, WhatWasSearchedForMustNotAppear) {
   EXPECT_EQ(changed(conditions), "1 libz.so");
 }
 
-TEST_F(ConditionsTest, AMissingFolderMustNotAppear) {
+TEST_F(ConditionsTest, AMissingDirectoryMustNotAppear) {
   Conditions conditions;
-  conditions.add(0, {{}, {at("folder")}, {"liba.so"}});
+  conditions.add(0, {{}, {at("directory")}, {"liba.so"}});
   EXPECT_EQ(changed(conditions), "");
-  mkdir(path("folder").c_str(), 0700);
-  EXPECT_EQ(changed(conditions), "0 folder");
+  mkdir(path("directory").c_str(), 0700);
+  EXPECT_EQ(changed(conditions), "0 directory");
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ class FakeZygote {
     auto order = packet.root<schema::ToZygote>();
     capnp::MallocMessageBuilder message;
     auto answer = message.initRoot<schema::FromZygote>();
-    if (order.isBecome()) become(order.getBecome(), packet);
+    if (order.isStartSession()) startSession(order.getStartSession(), packet);
     if (order.isLoad()) load(readOperation(order.getLoad()), answer.initLoaded());
     if (order.isLookUp()) {
       uint32_t found = 0;
@@ -82,18 +82,18 @@ class FakeZygote {
     done.setNanoseconds(1000);
     ++loaded_;
     if (!operation.hasPath()) return;
-    auto stamp = *linker::stampOf(operation.file);
+    auto signature = *linker::signatureOf(operation.file);
     done.setSha256({digest->bytes.data(), digest->bytes.size()});
-    writeStamp(stamp, done.initStamp());
-    done.setSettled(linker::hasSettled(stamp, linker::systemClock()));
+    writeSignature(signature, done.initSignature());
+    done.setSettled(linker::hasSettled(signature, linker::systemClock()));
     std::string dependency = contentOf(operation.file + ".needs");
     if (dependency.empty()) return;
     auto list = done.initConditions().initFiles(1);
     list[0].setPath(toData(dependency));
-    writeStamp(*linker::stampOf(dependency), list[0].initStamp());
+    writeSignature(*linker::signatureOf(dependency), list[0].initSignature());
   }
 
-  [[noreturn]] void become(schema::Become::Reader order, PacketSocket::Packet& packet) {
+  [[noreturn]] void startSession(schema::StartSession::Reader order, PacketSocket::Packet& packet) {
     kj::AutoCloseFd client = kj::mv(packet.fds.at(0));
     socket_ = PacketSocket(kj::AutoCloseFd());
     dprintf(client.get(), "loaded %u replayed %u linked %u\n", loaded_, order.getReplay().size(), linked_);

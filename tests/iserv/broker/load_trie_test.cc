@@ -39,13 +39,13 @@ TEST(LoadTrie, FollowsWhatIsKnown) {
 TEST(LoadTrie, KnowsAFileByItsContent) {
   LoadTrie trie;
   trie.add(trie.root(), std::vector{archive("/a/libHSa.a", 1)});
-  // The same file by another name: its stamp says so.
+  // The same file by another name: its signature says so.
   auto copy = askedFor({archive("/a/libHSa.a", 1)});
   copy[0].operation.file = "/link/libHSa.a";
   EXPECT_EQ(trie.walk(trie.root(), copy).matched, 1u);
 
   // A copy has to be read, if its size is right.
-  copy[0].stamp->inode = 17;
+  copy[0].signature->inode = 17;
   auto walk = trie.walk(trie.root(), copy);
   EXPECT_EQ(walk.matched, 0u);
   EXPECT_TRUE(walk.undecided);
@@ -56,31 +56,31 @@ TEST(LoadTrie, KnowsAFileByItsContent) {
   EXPECT_EQ(trie.walk(trie.root(), copy).matched, 1u);
 
   copy[0].digest.reset();
-  copy[0].stamp->size += 1;
+  copy[0].signature->size += 1;
   EXPECT_FALSE(trie.walk(trie.root(), copy).undecided);
-  copy[0].stamp.reset();
+  copy[0].signature.reset();
   EXPECT_FALSE(trie.walk(trie.root(), copy).undecided);
 }
 
-TEST(LoadTrie, TrustsOnlySettledStamps) {
+TEST(LoadTrie, TrustsOnlySettledSignatures) {
   LoadTrie trie;
   auto young = archive("/a/libHSa.a", 1);
   young.settled = false;
   trie.add(trie.root(), std::vector{young});
   auto path = askedFor({young});
   EXPECT_TRUE(trie.walk(trie.root(), path).undecided);
-  EXPECT_TRUE(trie.learn(*young.digest, young.stamp));
+  EXPECT_TRUE(trie.learn(*young.digest, young.signature));
   EXPECT_EQ(trie.walk(trie.root(), path).matched, 1u);
-  EXPECT_FALSE(trie.learn(testing::digestOf(3), young.stamp));
+  EXPECT_FALSE(trie.learn(testing::digestOf(3), young.signature));
 }
 
 TEST(LoadTrie, HasOneNodeForOneContent) {
   LoadTrie trie;
   auto& first = trie.add(trie.root(), std::vector{kInit, archive("/a/libHSa.a", 1)});
   auto copy = archive("/b/libHSa.a", 1);
-  copy.stamp.inode = 99;
+  copy.signature.inode = 99;
   EXPECT_EQ(&trie.add(trie.root(), std::vector{kInit, copy}), &first);
-  EXPECT_EQ(first.stamps.size(), 2u);
+  EXPECT_EQ(first.signatures.size(), 2u);
   EXPECT_NE(&trie.add(trie.root(), std::vector{kInit, archive("/a/libHSa.a", 2)}), &first);
   EXPECT_EQ(trie.size(), 4u);
 }
@@ -186,8 +186,8 @@ TEST(LoadTrie, WritesAnImage) {
   for (auto node : image.getNodes()) {
     if (node.getId() != a.id) continue;
     EXPECT_EQ(toString(node.getSha256()), std::string(32, '\1'));
-    ASSERT_EQ(node.getStamps().size(), 1u);
-    EXPECT_EQ(readStamp(node.getStamps()[0]), a.stamps[0]);
+    ASSERT_EQ(node.getSignatures().size(), 1u);
+    EXPECT_EQ(readSignature(node.getSignatures()[0]), a.signatures[0]);
   }
 }
 

@@ -21,7 +21,7 @@ inline ContentDigest digestOf(uint8_t content) {
 
 inline DoneOperation file(schema::LoadKind kind, const std::string& path, uint8_t content) {
   // All contents have the same size.
-  return {{kind, path}, digestOf(content), FileStamp{1, content, 1000, 7, 8}, true, 1000};
+  return {{kind, path}, digestOf(content), FileSignature{1, content, 1000, 7, 8}, true, 1000};
 }
 
 inline DoneOperation archive(const std::string& path, uint8_t content) {
@@ -37,7 +37,7 @@ inline std::vector<AskedOperation> askedFor(const std::vector<DoneOperation>& op
   std::vector<AskedOperation> result;
   for (const DoneOperation& done : operations) {
     result.push_back({done.operation});
-    if (done.digest) result.back().stamp = done.stamp;
+    if (done.digest) result.back().signature = done.signature;
   }
   return result;
 }

@@ -13,7 +13,7 @@ namespace {
 using Verdict = UnsharedFiles::Verdict;
 
 UnsharedFiles::Entry entry(const DoneOperation& done) {
-  return {done.operation, done.digest, done.stamp.size, {}, "it changes threads"};
+  return {done.operation, done.digest, done.signature.size, {}, "it changes threads"};
 }
 
 AskedOperation asked(const DoneOperation& done, bool isRead) {
@@ -35,9 +35,9 @@ TEST(UnsharedFiles, AFileOfThatSizeHasToBeRead) {
   files.add(entry(testing::archive("/a/libx.a", 1)));
   AskedOperation other = asked(testing::archive("/a/libx.a", 2), false);
   EXPECT_EQ(files.judge(other), Verdict::kUndecided);
-  other.stamp->size += 1;
+  other.signature->size += 1;
   EXPECT_EQ(files.judge(other), Verdict::kShared);
-  other.stamp.reset();
+  other.signature.reset();
   EXPECT_EQ(files.judge(other), Verdict::kShared);
 }
 
@@ -52,7 +52,7 @@ TEST(UnsharedFiles, ADependencyThatChangesMayHaveBeenTheReason) {
   std::string path = ::testing::TempDir() + "unshared_files_test." + std::to_string(getpid());
   std::ofstream(path) << "one";
   UnsharedFiles::Entry known = entry(testing::named("libx.so"));
-  known.dependencies.push_back({path, linker::stampOfAny(path)});
+  known.dependencies.push_back({path, linker::signatureOfAny(path)});
   UnsharedFiles files;
   files.add(known);
   EXPECT_EQ(files.judge(asked(testing::named("libx.so"), false)), Verdict::kUnshared);

@@ -9,7 +9,7 @@
 #include <functional>
 #include <thread>
 
-#include "iserv/ctl/temporary_folder.h"
+#include "iserv/ctl/temporary_directory.h"
 
 namespace splicehost::ctl {
 namespace {
@@ -25,7 +25,7 @@ class BrokerClientTest : public testing::Test {
     if (thread_.joinable()) thread_.join();
   }
 
-  std::string path() const { return folder_.path() + "/socket"; }
+  std::string path() const { return directory_.path() + "/socket"; }
 
   kj::AutoCloseFd listenThere(int backlog = 8) {
     sockaddr_un address = {};
@@ -66,7 +66,7 @@ class BrokerClientTest : public testing::Test {
   }
   std::string adviceToKill() const { return "; to end it: kill -9 " + std::to_string(getpid()); }
 
-  TemporaryFolder folder_ = *TemporaryFolder::make();
+  TemporaryDirectory directory_ = *TemporaryDirectory::make();
   kj::AutoCloseFd listener_;
   std::thread thread_;
 };

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "iserv/ctl/temporary_folder.h"
+#include "iserv/ctl/temporary_directory.h"
 
 namespace splicehost::ctl {
 namespace {
@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 // A machine made of scripts.
 class Ghcs : public testing::Test {
  protected:
-  std::string root() const { return folder_.path(); }
+  std::string root() const { return directory_.path(); }
 
   // A program that answers as GHC does.
   void addGhc(const std::string& path, const std::string& version, const std::string& libdir) {
@@ -22,7 +22,7 @@ class Ghcs : public testing::Test {
   }
   void addScript(const std::string& path, const std::string& text) {
     fs::create_directories(fs::path(root() + "/" + path).parent_path());
-    ASSERT_TRUE(folder_.write(path, "#!/bin/sh\n" + text + "\n"));
+    ASSERT_TRUE(directory_.write(path, "#!/bin/sh\n" + text + "\n"));
     fs::permissions(root() + "/" + path, fs::perms::owner_all);
   }
 
@@ -46,7 +46,7 @@ class Ghcs : public testing::Test {
   }
 
  private:
-  TemporaryFolder folder_ = *TemporaryFolder::make();
+  TemporaryDirectory directory_ = *TemporaryDirectory::make();
 };
 
 using Names = std::vector<std::string>;

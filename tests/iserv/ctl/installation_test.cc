@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "iserv/ctl/flags.h"
-#include "iserv/ctl/temporary_folder.h"
+#include "iserv/ctl/temporary_directory.h"
 
 namespace splicehost::ctl {
 namespace {
@@ -14,14 +14,14 @@ namespace fs = std::filesystem;
 
 class InstallationTest : public testing::Test {
  protected:
-  std::string root() const { return folder_.path(); }
+  std::string root() const { return directory_.path(); }
 
   void addVersion(const std::string& version) {
     fs::create_directories(root() + "/ghc-" + version);
-    ASSERT_TRUE(folder_.write("ghc-" + version + "/manifest", "ghc-version " + version + "\nvanilla 1234\n"));
+    ASSERT_TRUE(directory_.write("ghc-" + version + "/manifest", "ghc-version " + version + "\nvanilla 1234\n"));
   }
 
-  TemporaryFolder folder_ = *TemporaryFolder::make();
+  TemporaryDirectory directory_ = *TemporaryDirectory::make();
 };
 
 TEST_F(InstallationTest, IsWhereTheProgramIsOrBesideItsBin) {

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "iserv/ctl/temporary_folder.h"
+#include "iserv/ctl/temporary_directory.h"
 
 namespace splicehost::ctl {
 namespace {
@@ -57,23 +57,23 @@ class FindMention : public testing::Test {
     module("A", interfaceWith("  a\n", "0123\n  a :: x\n"));
   }
 
-  std::string root() const { return folder_.path(); }
+  std::string root() const { return directory_.path(); }
   void script(const std::string& name, const std::string& text) {
     fs::create_directories(fs::path(root() + "/" + name).parent_path());
-    ASSERT_TRUE(folder_.write(name, "#!/bin/sh\n" + text + "\n"));
+    ASSERT_TRUE(directory_.write(name, "#!/bin/sh\n" + text + "\n"));
     fs::permissions(root() + "/" + name, fs::perms::owner_all);
   }
   void tell(const std::string& text, const std::string& status = "0") {
-    ASSERT_TRUE(folder_.write("bin/told", text));
-    ASSERT_TRUE(folder_.write("bin/status", status));
+    ASSERT_TRUE(directory_.write("bin/told", text));
+    ASSERT_TRUE(directory_.write("bin/status", status));
   }
   void module(const std::string& name, const std::string& interface) {
     fs::create_directories(fs::path(root() + "/library/" + name).parent_path());
-    ASSERT_TRUE(folder_.write("library/" + name + ".hi", interface));
+    ASSERT_TRUE(directory_.write("library/" + name + ".hi", interface));
   }
   Result<Mention> find() { return findMention(runner_, {root() + "/ghc", "9.0.2", root()}, "p"); }
 
-  TemporaryFolder folder_ = *TemporaryFolder::make();
+  TemporaryDirectory directory_ = *TemporaryDirectory::make();
   ProcessRunner runner_;
 };
 

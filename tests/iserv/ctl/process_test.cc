@@ -12,7 +12,7 @@ using std::chrono::seconds;
 using Clock = std::chrono::steady_clock;
 
 Command shell(const std::string& script, seconds limit = seconds(30)) {
-  return {.words = {"sh", "-c", script}, .folder = {}, .limit = limit};
+  return {.words = {"sh", "-c", script}, .directory = {}, .limit = limit};
 }
 
 TEST(ProcessRunner, CapturesBothStreamsAndTheStatus) {
@@ -27,20 +27,20 @@ TEST(ProcessRunner, CapturesBothStreamsAndTheStatus) {
 
 TEST(ProcessRunner, HandsWordsOverAsTheyAre) {
   ProcessRunner runner;
-  Finished finished = runner.run({.words = {"printf", "%s|", "a b", "", "$HOME", "*"}, .folder = "/"});
+  Finished finished = runner.run({.words = {"printf", "%s|", "a b", "", "$HOME", "*"}, .directory = "/"});
   EXPECT_TRUE(finished.ok());
   EXPECT_EQ(finished.output, "a b||$HOME|*|");
 }
 
-TEST(ProcessRunner, RunsInAFolderWithoutInput) {
+TEST(ProcessRunner, RunsInADirectoryWithoutInput) {
   ProcessRunner runner;
-  EXPECT_EQ(runner.run({.words = {"pwd"}, .folder = "/usr"}).output, "/usr\n");
+  EXPECT_EQ(runner.run({.words = {"pwd"}, .directory = "/usr"}).output, "/usr\n");
   EXPECT_EQ(runner.run(shell("cat; echo end")).output, "end\n");
 }
 
 TEST(ProcessRunner, SaysWhyAProgramCannotBeStarted) {
   ProcessRunner runner;
-  Finished finished = runner.run({.words = {"/nonexistent/program"}, .folder = {}});
+  Finished finished = runner.run({.words = {"/nonexistent/program"}, .directory = {}});
   EXPECT_FALSE(finished.ok());
   EXPECT_EQ(finished.complaint(), "/nonexistent/program: no such file or directory");
 }

@@ -24,7 +24,7 @@ class StatusReport : public testing::Test {
   StatusReport() {
     status_.setProcessId(4711);
     status_.setStarted(kNow - 720 * kSecond);
-    status_.setFolder("/run/user/1000/splicehost");
+    status_.setDirectory("/run/user/1000/splicehost");
     status_.setAttaches(63);
     status_.setHits(58);
     status_.setSavedNanoseconds(31 * kSecond);
@@ -93,7 +93,7 @@ TEST_F(StatusReport, HasNoEmptyTables) {
   auto status = message.initRoot<schema::BrokerStatus>();
   status.setProcessId(1);
   status.setStarted(kNow);
-  status.setFolder("/f");
+  status.setDirectory("/f");
   EXPECT_EQ(asTable(status, kNow, always),
             "Broker 1 in /f, for 0.0 s\n"
             "no sessions so far\n"
@@ -103,7 +103,7 @@ TEST_F(StatusReport, HasNoEmptyTables) {
 TEST_F(StatusReport, IsJson) {
   EXPECT_EQ(asJson(status_, always),
             "{\"running\": true, \"processId\": 4711, \"started\": 1999280000000000, "
-            "\"folder\": \"/run/user/1000/splicehost\", \"attaches\": 63, \"hits\": 58, "
+            "\"directory\": \"/run/user/1000/splicehost\", \"attaches\": 63, \"hits\": 58, "
             "\"savedNanoseconds\": 31000000000, \"memoryUsed\": 327155712, "
             "\"memoryLimit\": 6318718976, "
             "\"zygotes\": [{\"processId\": 4712, \"ghcVersion\": \"9.0.2\", \"way\": \"vanilla\", "

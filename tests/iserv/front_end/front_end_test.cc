@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "iserv/front_end/ghc_pipes.h"
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost {
 namespace {
@@ -65,7 +65,7 @@ class FrontEndTest : public ::testing::Test {
   int run(const std::string& script, const std::string& fromGhc, std::string* toGhc = nullptr, bool ghcLeaves = false) {
     FrontEndOptions options;
     options.version = ghc::findVersion("9.0.2");
-    options.program = folder_.write("interpreter", "#!/bin/bash\nexec 3<&$2\n" + kTakeHello + script + "\n");
+    options.program = directory_.write("interpreter", "#!/bin/bash\nexec 3<&$2\n" + kTakeHello + script + "\n");
     options.programName = "interpreter";
     chmod(options.program.c_str(), 0755);
     return run(options, fromGhc, toGhc, ghcLeaves);
@@ -98,10 +98,10 @@ class FrontEndTest : public ::testing::Test {
 
   // A command of a script that sends these bytes.
   std::string sends(const std::string& bytes) {
-    return "cat '" + folder_.write("message" + std::to_string(++files_), bytes) + "' >&3; ";
+    return "cat '" + directory_.write("message" + std::to_string(++files_), bytes) + "' >&3; ";
   }
 
-  testing::TemporaryFolder folder_;
+  testing::TemporaryDirectory directory_;
   int files_ = 0;
 };
 
@@ -123,7 +123,7 @@ TEST_F(FrontEndTest, EndsQuietlyWithGhc) {
 TEST_F(FrontEndTest, SaysWhichProgramCannotBeStarted) {
   FrontEndOptions options;
   options.version = ghc::findVersion("9.0.2");
-  options.program = folder_.path() / "nothing-here";
+  options.program = directory_.path() / "nothing-here";
   ::testing::internal::CaptureStderr();
   int status = run(options, kShutdown, nullptr, false);
   std::string said = ::testing::internal::GetCapturedStderr();

@@ -71,7 +71,7 @@ class ChannelTest : public ::testing::Test {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) abort();
     Channel channel(plainStream(ends[1], ends[1]), milliseconds(300));
-    if (!sendPart(channel, data, Channel::Kind::kDialogue)) abort();
+    if (!sendPart(channel, data, Channel::Kind::kTranscript)) abort();
     char buffer[65536];
     ssize_t got = read(ends[0], buffer, sizeof buffer);
     close(ends[0]);
@@ -87,7 +87,8 @@ TEST_F(ChannelTest, CarriesMessagesOfBothKindsInOrder) {
   const std::string all[] = {"a", noise(200'000), std::string(3'000'000, 'x'), "", noise(1000)};
   std::thread sender([&] {
     for (const std::string& data : all) {
-      ASSERT_TRUE(sendPart(*other, data, data.size() > 5000 ? Channel::Kind::kContent : Channel::Kind::kDialogue).ok());
+      ASSERT_TRUE(
+          sendPart(*other, data, data.size() > 5000 ? Channel::Kind::kContent : Channel::Kind::kTranscript).ok());
     }
   });
   for (const std::string& data : all) {
@@ -110,9 +111,9 @@ TEST_F(ChannelTest, SaysWhatWasSaidBeforeInFewBytes) {
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   Channel channel(plainStream(ends[1], ends[1]), milliseconds(300));
   char buffer[65536];
-  ASSERT_TRUE(sendPart(channel, data, Channel::Kind::kDialogue).ok());
+  ASSERT_TRUE(sendPart(channel, data, Channel::Kind::kTranscript).ok());
   EXPECT_GT(read(ends[0], buffer, sizeof buffer), 2000);
-  ASSERT_TRUE(sendPart(channel, data, Channel::Kind::kDialogue).ok());
+  ASSERT_TRUE(sendPart(channel, data, Channel::Kind::kTranscript).ok());
   EXPECT_LT(read(ends[0], buffer, sizeof buffer), 100);
   close(ends[0]);
 }

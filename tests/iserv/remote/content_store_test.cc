@@ -10,7 +10,7 @@
 
 #include <fstream>
 
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost::remote {
 namespace {
@@ -43,8 +43,8 @@ class ContentStoreTest : public ::testing::Test {
     ASSERT_TRUE(finished.ok()) << finished.error().message;
   }
 
-  testing::TemporaryFolder folder_;
-  std::string place_ = folder_.path() / "store";
+  testing::TemporaryDirectory directory_;
+  std::string place_ = directory_.path() / "store";
 };
 
 TEST_F(ContentStoreTest, HasWhatHasArrivedByItsName) {

@@ -7,7 +7,7 @@
 
 #include "linker/archive.h"
 #include "linker/mapped_file.h"
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost::remote {
 namespace {
@@ -27,14 +27,14 @@ TEST(LinkerScripts, NameWhatIsToBeLoaded) {
   EXPECT_THAT(readLinkerScript("/* without an end"), IsEmpty());
 }
 
-TEST(SystemFolders, AreThoseOfLibraries) {
-  for (const char* folder : {"/lib", "/usr/lib", "/usr/lib/", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu",
-                             "/usr/lib/gcc/x86_64-linux-gnu/12/../../../x86_64-linux-gnu", "/lib64"}) {
-    EXPECT_TRUE(isSystemFolder(folder)) << folder;
+TEST(SystemDirectories, AreThoseOfLibraries) {
+  for (const char* directory : {"/lib", "/usr/lib", "/usr/lib/", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu",
+                                "/usr/lib/gcc/x86_64-linux-gnu/12/../../../x86_64-linux-gnu", "/lib64"}) {
+    EXPECT_TRUE(isSystemDirectory(directory)) << directory;
   }
-  for (const char* folder : {"/usr/lib/ghc", "/usr/lib/haskell-packages/ghc/lib/x86_64-linux-ghc-9.0.2/lens",
-                             "/home/me", "/usr/lib/ghc/base-4.15.1.0", "/nix/store/x/lib"}) {
-    EXPECT_FALSE(isSystemFolder(folder)) << folder;
+  for (const char* directory : {"/usr/lib/ghc", "/usr/lib/haskell-packages/ghc/lib/x86_64-linux-ghc-9.0.2/lens",
+                                "/home/me", "/usr/lib/ghc/base-4.15.1.0", "/nix/store/x/lib"}) {
+    EXPECT_FALSE(isSystemDirectory(directory)) << directory;
   }
 }
 
@@ -50,13 +50,13 @@ class HostFilesTest : public ::testing::Test {
     }
   }
 
-  testing::TemporaryFolder folder_;
+  testing::TemporaryDirectory directory_;
   linker::DigestCache digests_;
   HostFiles files_{digests_};
 };
 
 TEST_F(HostFilesTest, SendsFilesFromAnyOffset) {
-  auto file = files_.file(folder_.write("file", "0123456789"));
+  auto file = files_.file(directory_.write("file", "0123456789"));
   ASSERT_TRUE(file.ok());
   EXPECT_EQ(file->size, 10u);
   EXPECT_EQ(text(file->digest), "0123456789");
@@ -66,22 +66,22 @@ TEST_F(HostFilesTest, SendsFilesFromAnyOffset) {
 }
 
 TEST_F(HostFilesTest, DoesNotSendAFileThatHasChanged) {
-  auto file = files_.file(folder_.write("file", "before"));
-  folder_.write("file", "after it was named");
+  auto file = files_.file(directory_.write("file", "before"));
+  directory_.write("file", "after it was named");
   EXPECT_NE(text(file->digest).find("has changed since it was named"), std::string::npos);
 }
 
 TEST_F(HostFilesTest, SendsNothingThatWasNotNamed) {
-  folder_.write("file", "abc");
-  linker::ContentDigest digest = linker::DigestCache().contentOf(folder_.path() / "file").ok()
-                                     ? linker::DigestCache().contentOf(folder_.path() / "file")->digest
+  directory_.write("file", "abc");
+  linker::ContentDigest digest = linker::DigestCache().contentOf(directory_.path() / "file").ok()
+                                     ? linker::DigestCache().contentOf(directory_.path() / "file")->digest
                                      : linker::ContentDigest();
   EXPECT_NE(text(digest).find("was not named"), std::string::npos);
 }
 
 TEST_F(HostFilesTest, PutsTheMembersIntoAThinArchive) {
-  folder_.write("short.o", "odd");
-  folder_.write("a-name-that-is-longer-than-sixteen.o", "even");
+  directory_.write("short.o", "odd");
+  directory_.write("a-name-that-is-longer-than-sixteen.o", "even");
   std::string names = "a-name-that-is-longer-than-sixteen.o/\n";
   if (names.size() % 2 != 0) names += "\n";
   auto header = [](std::string name, size_t size) {
@@ -91,7 +91,7 @@ TEST_F(HostFilesTest, PutsTheMembersIntoAThinArchive) {
     return name + number + "`\n";
   };
   std::string thin = "!<thin>\n" + header("//", names.size()) + names + header("short.o/", 3) + header("/0", 4);
-  auto source = files_.archive(folder_.write("libthin.a", thin));
+  auto source = files_.archive(directory_.write("libthin.a", thin));
   ASSERT_TRUE(source.ok()) << source.error().message;
   EXPECT_EQ(source->name, "libthin.a");
   std::string whole = text(source->digest);
@@ -105,7 +105,7 @@ TEST_F(HostFilesTest, PutsTheMembersIntoAThinArchive) {
 }
 
 TEST_F(HostFilesTest, FollowsALinkerScript) {
-  std::string script = folder_.write("libboth.so", "INPUT(libnowhere.so.1 libelsewhere.so)");
+  std::string script = directory_.write("libboth.so", "INPUT(libnowhere.so.1 libelsewhere.so)");
   auto parts = files_.sharedObject(script);
   ASSERT_TRUE(parts.ok()) << parts.error().message;
   ASSERT_EQ(parts->size(), 2u);
@@ -115,9 +115,9 @@ TEST_F(HostFilesTest, FollowsALinkerScript) {
 }
 
 TEST_F(HostFilesTest, SaysWhatIsNoSharedObject) {
-  auto parts = files_.sharedObject(folder_.write("libx.so", "\177ELF and then nothing"));
+  auto parts = files_.sharedObject(directory_.write("libx.so", "\177ELF and then nothing"));
   EXPECT_FALSE(parts.ok());
-  EXPECT_FALSE(files_.sharedObject(folder_.write("liby.so", "hello")).ok());
+  EXPECT_FALSE(files_.sharedObject(directory_.write("liby.so", "hello")).ok());
 }
 
 TEST_F(HostFilesTest, LeavesNamesToTheLoader) {

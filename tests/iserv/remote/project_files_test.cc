@@ -7,7 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost::remote {
 namespace {
@@ -17,9 +17,9 @@ using ::testing::HasSubstr;
 
 class ProjectFilesTest : public ::testing::Test {
  protected:
-  ProjectFilesTest() { selection_.root = folder_.path(); }
+  ProjectFilesTest() { selection_.root = directory_.path(); }
 
-  // The names in the tree, folders with a slash at their end.
+  // The names in the tree, directories with a slash at their end.
   std::vector<std::string> names() {
     auto tree = describeProject(selection_, files_);
     if (!tree) return {tree.error().message};
@@ -34,13 +34,13 @@ class ProjectFilesTest : public ::testing::Test {
     auto words = kj::heapArray<capnp::word>(piece->bytes.size() / sizeof(capnp::word));
     std::memcpy(words.begin(), piece->bytes.data(), piece->bytes.size());
     capnp::FlatArrayMessageReader reader(words);
-    for (auto entry : reader.getRoot<schema::Folder>().getEntries()) {
+    for (auto entry : reader.getRoot<schema::Directory>().getEntries()) {
       auto name = entry.getName().asChars();
       std::string path = below + std::string(name.begin(), name.size());
-      if (entry.isFolder()) {
+      if (entry.isDirectory()) {
         all.push_back(path + "/");
         linker::ContentDigest inner;
-        auto sha256 = entry.getFolder().getSha256();
+        auto sha256 = entry.getDirectory().getSha256();
         std::copy(sha256.begin(), sha256.end(), inner.bytes.begin());
         list(inner, path + "/", all);
       } else {
@@ -49,35 +49,35 @@ class ProjectFilesTest : public ::testing::Test {
     }
   }
 
-  testing::TemporaryFolder folder_;
+  testing::TemporaryDirectory directory_;
   linker::DigestCache digests_;
   HostFiles files_{digests_};
   ProjectSelection selection_;
 };
 
 TEST_F(ProjectFilesTest, AreThoseBelowTheRoot) {
-  folder_.write("b.txt", "b");
-  folder_.write("a.txt", "a");
-  std::filesystem::create_directory(folder_.path() / "data");
-  folder_.write("data/poem.txt", "poem");
-  std::filesystem::create_symlink("a.txt", folder_.path() / "link");
+  directory_.write("b.txt", "b");
+  directory_.write("a.txt", "a");
+  std::filesystem::create_directory(directory_.path() / "data");
+  directory_.write("data/poem.txt", "poem");
+  std::filesystem::create_symlink("a.txt", directory_.path() / "link");
   EXPECT_THAT(names(), ElementsAre("a.txt", "b.txt", "data/", "data/poem.txt", "link@"));
 }
 
 TEST_F(ProjectFilesTest, LeaveOutWhatIsExcludedOrTooLarge) {
-  folder_.write("M.o", "object");
-  folder_.write("M.hs", "module");
-  std::filesystem::create_directory(folder_.path() / "data");
-  folder_.write("data/M.o", "object");
-  folder_.write("data/large", std::string(100, 'x'));
+  directory_.write("M.o", "object");
+  directory_.write("M.hs", "module");
+  std::filesystem::create_directory(directory_.path() / "data");
+  directory_.write("data/M.o", "object");
+  directory_.write("data/large", std::string(100, 'x'));
   selection_.excluded = {"data/M.*", "M.hs"};
   selection_.maxFileBytes = 99;
   EXPECT_THAT(names(), ElementsAre("M.o", "data/"));
 }
 
 TEST_F(ProjectFilesTest, AreNotTooMany) {
-  folder_.write("a", "a");
-  folder_.write("b", "b");
+  directory_.write("a", "a");
+  directory_.write("b", "b");
   selection_.maxFiles = 1;
   EXPECT_THAT(names(), ElementsAre(HasSubstr("more than 1 files")));
   selection_.maxFiles = 10;
@@ -86,28 +86,28 @@ TEST_F(ProjectFilesTest, AreNotTooMany) {
 }
 
 TEST_F(ProjectFilesTest, AreTheSameTreeIfTheyAreTheSame) {
-  folder_.write("a", "a");
+  directory_.write("a", "a");
   auto one = describeProject(selection_, files_);
   auto two = describeProject(selection_, files_);
   EXPECT_EQ(one->digest, two->digest);
-  folder_.write("a", "b");
+  directory_.write("a", "b");
   EXPECT_NE(describeProject(selection_, files_)->digest, one->digest);
 }
 
 TEST_F(ProjectFilesTest, ThatAreMissingThereAreExplained) {
-  testing::TemporaryFolder elsewhere;
+  testing::TemporaryDirectory elsewhere;
   std::string path = elsewhere.write("x", "x");
   auto explain = [&](const std::string& file) {
     return explainMissingFile(file + ": openFile: does not exist (No such file or directory)", selection_,
-                              folder_.path());
+                              directory_.path());
   };
   EXPECT_THAT(explain(path), HasSubstr("--root"));
   EXPECT_EQ(explain("nothing"), "");
-  folder_.write("large", "x");
+  directory_.write("large", "x");
   EXPECT_THAT(explain("large"), HasSubstr("--exclude"));
   selection_.maxFileBytes = 0;
   EXPECT_THAT(explain("large"), HasSubstr("--max-file"));
-  EXPECT_EQ(explainMissingFile("some other trouble", selection_, folder_.path()), "");
+  EXPECT_EQ(explainMissingFile("some other trouble", selection_, directory_.path()), "");
 }
 
 }  // namespace

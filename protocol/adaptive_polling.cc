@@ -1,4 +1,4 @@
-#include "protocol/brief_wait.h"
+#include "protocol/adaptive_polling.h"
 #include "protocol/system.h"
 
 #include <fcntl.h>
@@ -35,7 +35,7 @@ bool processorsAreScarce() {
 
 }  // namespace
 
-int BriefWait::poll(std::span<pollfd> fds, int milliseconds) {
+int AdaptivePolling::poll(std::span<pollfd> fds, int milliseconds) {
   if (waits_++ % kAskAgain == 0) blocks_ = processorsAreScarce();
   uint64_t start = monotonicNanoseconds();
   int ready = 0;

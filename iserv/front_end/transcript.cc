@@ -1,4 +1,4 @@
-#include "iserv/front_end/dialogue.h"
+#include "iserv/front_end/transcript.h"
 
 #include <capnp/serialize.h>
 #include <errno.h>
@@ -19,12 +19,12 @@ constexpr size_t kMaxWords = (64 << 20) / sizeof(capnp::word);
 
 }  // namespace
 
-void Dialogue::forget() {
+void Transcript::forget() {
   remembering_ = false;
   said_.clear();
 }
 
-void Dialogue::keep(bool byUs, kj::ArrayPtr<const capnp::word> words) {
+void Transcript::keep(bool byUs, kj::ArrayPtr<const capnp::word> words) {
   words_ += words.size();
   if (words_ > kMaxWords) return forget();
   auto copy = kj::heapArray<capnp::word>(words.size());
@@ -32,18 +32,18 @@ void Dialogue::keep(bool byUs, kj::ArrayPtr<const capnp::word> words) {
   said_.push_back({byUs, kj::mv(copy)});
 }
 
-Status Dialogue::send(capnp::MessageBuilder& message, bool) {
+Status Transcript::send(capnp::MessageBuilder& message, bool) {
   if (remembering_) keep(true, capnp::messageToFlatArray(message));
   return connection_.send(message);
 }
 
-Result<std::optional<schema::FromInterpreter::Reader>> Dialogue::receive() {
+Result<std::optional<schema::FromInterpreter::Reader>> Transcript::receive() {
   auto message = connection_.receive<schema::FromInterpreter>();
   if (remembering_ && message && *message) keep(false, connection_.words());
   return message;
 }
 
-bool Dialogue::await(short event, uint64_t patienceMs, Attention* attention) const {
+bool Transcript::await(short event, uint64_t patienceMs, Attention* attention) const {
   auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(patienceMs);
   for (;;) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
@@ -53,7 +53,7 @@ bool Dialogue::await(short event, uint64_t patienceMs, Attention* attention) con
   }
 }
 
-Status Dialogue::repeatOn(kj::AutoCloseFd socket) {
+Status Transcript::repeatOn(kj::AutoCloseFd socket) {
   connection_ = Connection(kj::mv(socket), attention_);
   for (const Said& said : said_) {
     if (said.byUs) {

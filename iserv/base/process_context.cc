@@ -1,4 +1,4 @@
-#include "iserv/base/surroundings.h"
+#include "iserv/base/process_context.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,10 +28,10 @@ rlim_t limitFor(uint64_t value) { return value == kUnlimited ? RLIM_INFINITY : v
 
 }  // namespace
 
-Result<kj::AutoCloseFd> describeSurroundings(schema::Attach::Builder attach, std::vector<int>& fds) {
-  kj::AutoCloseFd folder(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() < 0) return systemError("the working directory");
-  fds.push_back(folder.get());
+Result<kj::AutoCloseFd> describeProcessContext(schema::Attach::Builder attach, std::vector<int>& fds) {
+  kj::AutoCloseFd directory(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0) return systemError("the working directory");
+  fds.push_back(directory.get());
   for (int fd = 0; fd < kStreams; ++fd) fds.push_back(fd);
 
   uint32_t variables = 0;
@@ -63,7 +63,7 @@ Result<kj::AutoCloseFd> describeSurroundings(schema::Attach::Builder attach, std
   fds.insert(fds.end(), further.begin(), further.end());
   auto numbers = attach.initDescriptors(static_cast<uint32_t>(further.size()));
   for (uint32_t i = 0; i < numbers.size(); ++i) numbers.set(i, further[i]);
-  return folder;
+  return directory;
 }
 
 bool canBeAdopted(schema::Attach::Reader attach) {
@@ -74,7 +74,7 @@ bool canBeAdopted(schema::Attach::Reader attach) {
   return true;
 }
 
-Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds) {
+Status adoptProcessContext(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds) {
   if (fds.size() != 1 + kStreams + attach.getDescriptors().size())
     return Error{"the client did not send its descriptors"};
   // ^C is for the process group; what a splice starts is in it. See Note [Terminal sessions].

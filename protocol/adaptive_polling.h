@@ -1,7 +1,7 @@
 // Waiting for a peer that usually answers within microseconds.
 //
 // A process that blocks lets its processor go idle, and waking that takes longer (30 to 50 microseconds on
-// a virtual machine) than most turns of the dialogue do. So a wait looks again and again for a moment,
+// a virtual machine) than most turns of the transcript do. So a wait looks again and again for a moment,
 // letting others run in between, before it blocks; but only as long as that has been worth while lately. Where
 // processors are scarce it is not: others may wait for the one that this process looks on.
 #pragma once
@@ -15,10 +15,10 @@
 
 namespace splicehost {
 
-class BriefWait {
+class AdaptivePolling {
  public:
   // `attention` must outlive this; null if there is nothing to pay attention to.
-  explicit BriefWait(Attention* attention = nullptr) : attention_(attention) {}
+  explicit AdaptivePolling(Attention* attention = nullptr) : attention_(attention) {}
 
   // Waits until poll() has something to say about one of `fds`, or for a signal, or until this many
   // milliseconds are over; as the attention's poll().

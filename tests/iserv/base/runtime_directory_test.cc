@@ -1,4 +1,4 @@
-#include "iserv/base/runtime_folder.h"
+#include "iserv/base/runtime_directory.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -16,16 +16,16 @@
 #include <set>
 
 #include "tests/iserv/environment.h"
-#include "tests/iserv/temporary_folder.h"
+#include "tests/iserv/temporary_directory.h"
 
 namespace splicehost {
 namespace {
 
 namespace fs = std::filesystem;
 
-class RuntimeFolder : public ::testing::Test {
+class RuntimeDirectory : public ::testing::Test {
  protected:
-  RuntimeFolder() { environment_.set("XDG_RUNTIME_DIR", parent_.path()); }
+  RuntimeDirectory() { environment_.set("XDG_RUNTIME_DIR", parent_.path()); }
 
   std::string ours() const { return parent_.path() / "splicehost"; }
   static mode_t modeOf(const std::string& path) {
@@ -34,40 +34,40 @@ class RuntimeFolder : public ::testing::Test {
     return status.st_mode & 07777;
   }
   static std::string complaint() {
-    Result<std::string> folder = runtimeFolder();
-    return folder ? "" : folder.error().message;
+    Result<std::string> directory = runtimeDirectory();
+    return directory ? "" : directory.error().message;
   }
 
-  testing::TemporaryFolder parent_;
+  testing::TemporaryDirectory parent_;
   testing::Environment environment_;
 };
 
-TEST_F(RuntimeFolder, IsMadeForTheUserAlone) {
+TEST_F(RuntimeDirectory, IsMadeForTheUserAlone) {
   for (int time = 0; time < 2; ++time) {
-    Result<std::string> folder = runtimeFolder();
-    ASSERT_TRUE(folder) << folder.error().message;
-    EXPECT_EQ(*folder, ours());
+    Result<std::string> directory = runtimeDirectory();
+    ASSERT_TRUE(directory) << directory.error().message;
+    EXPECT_EQ(*directory, ours());
     EXPECT_EQ(modeOf(ours()), 0700u);
   }
   environment_.set("XDG_RUNTIME_DIR", parent_.path().string() + "//");
-  EXPECT_EQ(*runtimeFolder(), ours());
+  EXPECT_EQ(*runtimeDirectory(), ours());
 }
 
-TEST_F(RuntimeFolder, IsInTmpIfThereIsNoOther) {
+TEST_F(RuntimeDirectory, IsInTmpIfThereIsNoOther) {
   std::string fallback = "/tmp/splicehost-" + std::to_string(geteuid());
   environment_.set("XDG_RUNTIME_DIR", parent_.path() / "absent");
-  EXPECT_EQ(*runtimeFolder(), fallback);
+  EXPECT_EQ(*runtimeDirectory(), fallback);
   environment_.set("XDG_RUNTIME_DIR", "relative");
-  EXPECT_EQ(*runtimeFolder(), fallback);
+  EXPECT_EQ(*runtimeDirectory(), fallback);
   environment_.set("XDG_RUNTIME_DIR", "");
-  EXPECT_EQ(*runtimeFolder(), fallback);
+  EXPECT_EQ(*runtimeDirectory(), fallback);
   environment_.unset("XDG_RUNTIME_DIR");
-  EXPECT_EQ(*runtimeFolder(), fallback);
+  EXPECT_EQ(*runtimeDirectory(), fallback);
   EXPECT_EQ(modeOf(fallback), 0700u);
 }
 
-TEST_F(RuntimeFolder, IsRefusedIfOpenToOthers) {
-  ASSERT_TRUE(runtimeFolder());
+TEST_F(RuntimeDirectory, IsRefusedIfOpenToOthers) {
+  ASSERT_TRUE(runtimeDirectory());
   for (mode_t mode : {0710, 0740, 0720, 0701, 0704, 0702, 0777}) {
     ASSERT_EQ(chmod(ours().c_str(), mode), 0);
     EXPECT_EQ(complaint(), ours() + " is open to other users; run: chmod go-rwx " + ours());
@@ -76,28 +76,28 @@ TEST_F(RuntimeFolder, IsRefusedIfOpenToOthers) {
   EXPECT_EQ(complaint(), "");
 }
 
-TEST_F(RuntimeFolder, IsRefusedIfNoFolder) {
+TEST_F(RuntimeDirectory, IsRefusedIfNoDirectory) {
   parent_.write("splicehost", "");
-  EXPECT_EQ(complaint(), ours() + " is not a folder; remove it");
+  EXPECT_EQ(complaint(), ours() + " is not a directory; remove it");
   fs::remove(ours());
   fs::create_directory(parent_.path() / "elsewhere");
   fs::create_directory_symlink("elsewhere", ours());
   EXPECT_EQ(complaint(), ours() + " is a symbolic link; remove it");
 }
 
-TEST_F(RuntimeFolder, IsRefusedIfSomebodyElses) {
+TEST_F(RuntimeDirectory, IsRefusedIfSomebodyElses) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can give files away";
-  ASSERT_TRUE(runtimeFolder());
+  ASSERT_TRUE(runtimeDirectory());
   ASSERT_EQ(chown(ours().c_str(), 12345, 0), 0);
-  EXPECT_EQ(complaint(), ours() + " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a folder of your own");
+  EXPECT_EQ(complaint(), ours() + " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a directory of your own");
   fs::remove(ours());
   ASSERT_EQ(chown(parent_.path().c_str(), 12345, 0), 0);
   EXPECT_EQ(complaint(), "XDG_RUNTIME_DIR: " + parent_.path().string() +
-                             " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a folder of your own");
+                             " belongs to user 12345, not to 0; set XDG_RUNTIME_DIR to a directory of your own");
   EXPECT_FALSE(fs::exists(ours()));
 }
 
-TEST_F(RuntimeFolder, IsNotMadeWhereOthersCanWrite) {
+TEST_F(RuntimeDirectory, IsNotMadeWhereOthersCanWrite) {
   std::string parent = parent_.path();
   for (mode_t mode : {0720, 0702, 01777}) {
     ASSERT_EQ(chmod(parent.c_str(), mode), 0);
@@ -111,13 +111,13 @@ TEST_F(RuntimeFolder, IsNotMadeWhereOthersCanWrite) {
   EXPECT_EQ(complaint(), "XDG_RUNTIME_DIR: " + link + " is a symbolic link; remove it");
 }
 
-TEST_F(RuntimeFolder, SaysWhenItCannotBeMade) {
+TEST_F(RuntimeDirectory, SaysWhenItCannotBeMade) {
   std::string file = parent_.write("file", "");
   environment_.set("XDG_RUNTIME_DIR", file + "/below");
   EXPECT_EQ(complaint(), "XDG_RUNTIME_DIR: " + file + "/below: Not a directory");
 }
 
-TEST_F(RuntimeFolder, IsShortEnoughForASocket) {
+TEST_F(RuntimeDirectory, IsShortEnoughForASocket) {
   sockaddr_un address;
   std::string name = *brokerSocketName("/bin/sh");
   size_t room = sizeof address.sun_path - 1 - std::string("/splicehost/").size() - name.size();
@@ -125,30 +125,30 @@ TEST_F(RuntimeFolder, IsShortEnoughForASocket) {
   parent.resize(room, 'x');
   ASSERT_TRUE(fs::create_directory(parent));
   environment_.set("XDG_RUNTIME_DIR", parent);
-  Result<std::string> folder = runtimeFolder();
-  ASSERT_TRUE(folder) << folder.error().message;
-  EXPECT_EQ((*folder + "/" + name).size(), sizeof address.sun_path - 1);
+  Result<std::string> directory = runtimeDirectory();
+  ASSERT_TRUE(directory) << directory.error().message;
+  EXPECT_EQ((*directory + "/" + name).size(), sizeof address.sun_path - 1);
 }
 
-// It goes by a name of its own in a short place, which is another one for another folder.
-TEST_F(RuntimeFolder, IsElsewhereIfItsPathIsTooLong) {
-  std::set<std::string> folders;
+// It goes by a name of its own in a short place, which is another one for another directory.
+TEST_F(RuntimeDirectory, IsElsewhereIfItsPathIsTooLong) {
+  std::set<std::string> directories;
   for (std::string name : {std::string(120, 'x'), std::string(120, 'y')}) {
     ASSERT_TRUE(fs::create_directory(parent_.path() / name));
     environment_.set("XDG_RUNTIME_DIR", parent_.path() / name);
-    Result<std::string> folder = runtimeFolder();
-    ASSERT_TRUE(folder) << folder.error().message;
-    EXPECT_TRUE(folder->starts_with("/tmp/splicehost-" + std::to_string(geteuid()) + "-")) << *folder;
-    EXPECT_EQ(modeOf(*folder), 0700u);
-    EXPECT_EQ(*runtimeFolder(), *folder);
-    folders.insert(*folder);
-    fs::remove(*folder);
+    Result<std::string> directory = runtimeDirectory();
+    ASSERT_TRUE(directory) << directory.error().message;
+    EXPECT_TRUE(directory->starts_with("/tmp/splicehost-" + std::to_string(geteuid()) + "-")) << *directory;
+    EXPECT_EQ(modeOf(*directory), 0700u);
+    EXPECT_EQ(*runtimeDirectory(), *directory);
+    directories.insert(*directory);
+    fs::remove(*directory);
   }
-  EXPECT_EQ(folders.size(), 2u);
+  EXPECT_EQ(directories.size(), 2u);
 }
 
-// /tmp, $TMPDIR and the cache folder are tried in turn. The child has a /tmp of its own that it cannot write to.
-TEST_F(RuntimeFolder, IsWhereItCanBeMade) {
+// /tmp, $TMPDIR and the cache directory are tried in turn. The child has a /tmp of its own that it cannot write to.
+TEST_F(RuntimeDirectory, IsWhereItCanBeMade) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can mount";
   environment_.unset("XDG_RUNTIME_DIR");
   environment_.unset("TMPDIR");
@@ -157,18 +157,18 @@ TEST_F(RuntimeFolder, IsWhereItCanBeMade) {
   ASSERT_TRUE(fs::create_directory(temporary));
   pid_t child = fork();
   if (child == 0) {
-    // The folder of this test may be in /tmp.
+    // The directory of this test may be in /tmp.
     bool there = unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
                  mount(temporary.c_str(), temporary.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
                  chdir(parent_.path().c_str()) == 0 &&
                  mount(parent_.path().c_str(), "/mnt", nullptr, MS_BIND | MS_REC, nullptr) == 0 &&
                  mount("none", "/tmp", "tmpfs", MS_RDONLY, nullptr) == 0;
     setenv("XDG_CACHE_HOME", "/mnt/cache", 1);
-    Result<std::string> cache = runtimeFolder();
+    Result<std::string> cache = runtimeDirectory();
     setenv("TMPDIR", "/mnt/temporary", 1);
-    Result<std::string> tmpdir = runtimeFolder();
+    Result<std::string> tmpdir = runtimeDirectory();
     chmod("/mnt/temporary", 0777);
-    Result<std::string> unsafe = runtimeFolder();
+    Result<std::string> unsafe = runtimeDirectory();
     if (!there) _exit(1);
     if (!cache || *cache != "/mnt/cache" + name) _exit(2);
     if (!tmpdir || *tmpdir != "/mnt/temporary" + name) _exit(3);
@@ -202,8 +202,8 @@ std::string nameInChild(const std::string& program, Change change) {
 
 class BrokerSocketName : public ::testing::Test {
  protected:
-  testing::TemporaryFolder folder_;
-  std::string program_ = folder_.write("iservd", "a program");
+  testing::TemporaryDirectory directory_;
+  std::string program_ = directory_.write("iservd", "a program");
   std::string name_ = *brokerSocketName(program_);
 };
 
@@ -216,13 +216,13 @@ TEST_F(BrokerSocketName, HasAForm) {
 TEST_F(BrokerSocketName, IsTheSameForTheSameWorld) {
   EXPECT_EQ(*brokerSocketName(program_), name_);
   EXPECT_EQ(nameInChild(program_, [] { return true; }), name_);
-  fs::create_directory(folder_.path() / "other");
-  EXPECT_EQ(*brokerSocketName(folder_.path() / "other" / ".." / "iservd"), name_);
+  fs::create_directory(directory_.path() / "other");
+  EXPECT_EQ(*brokerSocketName(directory_.path() / "other" / ".." / "iservd"), name_);
 }
 
 TEST_F(BrokerSocketName, IsOfOneProgram) {
-  EXPECT_NE(*brokerSocketName(folder_.write("copy", "a program")), name_);
-  folder_.write("iservd", "A program");
+  EXPECT_NE(*brokerSocketName(directory_.write("copy", "a program")), name_);
+  directory_.write("iservd", "A program");
   EXPECT_NE(*brokerSocketName(program_), name_);
   fs::remove(program_);
   Result<std::string> missing = brokerSocketName(program_);

@@ -1,4 +1,4 @@
-#include "iserv/base/runtime_folder.h"
+#include "iserv/base/runtime_directory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,17 +27,17 @@ constexpr std::string_view kNameEnd = ".socket";
 
 constexpr size_t kNameLength = kNameStart.size() + kDigits + kNameEnd.size();
 // A socket's path has to fit into its address, with a slash and a terminator.
-constexpr size_t kMaxFolder = sizeof(sockaddr_un::sun_path) - 2 - kNameLength;
+constexpr size_t kMaxDirectory = sizeof(sockaddr_un::sun_path) - 2 - kNameLength;
 
-// Whether a folder is this user's, with none of the permissions in `forbidden`.
+// Whether a directory is this user's, with none of the permissions in `forbidden`.
 Status checkOwn(const std::string& path, mode_t forbidden) {
   struct stat status;
   if (lstat(path.c_str(), &status) != 0) return systemError(path);
   if (S_ISLNK(status.st_mode)) return Error{path + " is a symbolic link; remove it"};
-  if (!S_ISDIR(status.st_mode)) return Error{path + " is not a folder; remove it"};
+  if (!S_ISDIR(status.st_mode)) return Error{path + " is not a directory; remove it"};
   if (status.st_uid != geteuid()) {
     return Error{path + " belongs to user " + std::to_string(status.st_uid) + ", not to " + std::to_string(geteuid()) +
-                 "; set XDG_RUNTIME_DIR to a folder of your own"};
+                 "; set XDG_RUNTIME_DIR to a directory of your own"};
   }
   if ((status.st_mode & forbidden) != 0) {
     return Error{path + " is open to other users; run: chmod go-rwx " + path};
@@ -83,8 +83,8 @@ std::string variable(const char* name) {
   return path.starts_with('/') ? path : "";
 }
 
-// Ours in $XDG_RUNTIME_DIR; nothing if there is no such folder.
-Result<std::string> preferredFolder() {
+// Ours in $XDG_RUNTIME_DIR; nothing if there is no such directory.
+Result<std::string> preferredDirectory() {
   std::string parent = variable("XDG_RUNTIME_DIR");
   struct stat status;
   if (parent.empty() || (lstat(parent.c_str(), &status) != 0 && errno == ENOENT)) return std::string();
@@ -93,10 +93,10 @@ Result<std::string> preferredFolder() {
   return parent + "/splicehost";
 }
 
-// The folders in which ours can be otherwise.
+// The directories in which ours can be otherwise.
 std::vector<std::string> otherParents() {
   std::vector<std::string> parents = {"/tmp"};
-  if (std::string folder = variable("TMPDIR"); !folder.empty()) parents.push_back(folder);
+  if (std::string directory = variable("TMPDIR"); !directory.empty()) parents.push_back(directory);
   std::string cache = variable("XDG_CACHE_HOME");
   if (std::string home = variable("HOME"); cache.empty() && !home.empty()) cache = home + "/.cache";
   if (!cache.empty()) {
@@ -106,24 +106,24 @@ std::vector<std::string> otherParents() {
   return parents;
 }
 
-// Whoever can rename what is in a folder can put another one in our folder's place.
+// Whoever can rename what is in a directory can put another one in our directory's place.
 bool othersCanRename(const std::string& parent) {
   struct stat status;
   return stat(parent.c_str(), &status) == 0 && (status.st_mode & S_ISVTX) == 0 &&
          (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
 }
 
-// Why this folder cannot be used, though nobody else has to do with that: it is for another one to be tried. Empty if
-// it can be. Fails if it is not safe.
-Result<std::string> obstacle(const std::string& folder) {
-  if (folder.size() > kMaxFolder) return folder + " is too long a path for a socket";
+// Why this directory cannot be used, though nobody else has to do with that: it is for another one to be tried. Empty
+// if it can be. Fails if it is not safe.
+Result<std::string> obstacle(const std::string& directory) {
+  if (directory.size() > kMaxDirectory) return directory + " is too long a path for a socket";
   struct stat status;
   // Somebody else may make it at the same time.
-  if (lstat(folder.c_str(), &status) != 0 && mkdir(folder.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
-    return systemError(folder + " cannot be made").message;
+  if (lstat(directory.c_str(), &status) != 0 && mkdir(directory.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
+    return systemError(directory + " cannot be made").message;
   }
-  if (Status own = checkOwn(folder, S_IRWXG | S_IRWXO); !own) return own.error();
-  if (access(folder.c_str(), W_OK | X_OK) != 0) return systemError(folder + " cannot be written to").message;
+  if (Status own = checkOwn(directory, S_IRWXG | S_IRWXO); !own) return own.error();
+  if (access(directory.c_str(), W_OK | X_OK) != 0) return systemError(directory + " cannot be written to").message;
   return std::string();
 }
 
@@ -142,30 +142,30 @@ Status addProgram(Digest& digest, const std::string& program) {
 
 }  // namespace
 
-Result<std::string> runtimeFolder() {
-  Result<std::string> preferred = preferredFolder();
+Result<std::string> runtimeDirectory() {
+  Result<std::string> preferred = preferredDirectory();
   if (!preferred) return preferred;
   std::string name = "splicehost-" + std::to_string(geteuid());
-  std::vector<std::string> folders;
-  if (preferred->size() > kMaxFolder) {
-    // Whoever names another folder wants another broker.
+  std::vector<std::string> directories;
+  if (preferred->size() > kMaxDirectory) {
+    // Whoever names another directory wants another broker.
     Digest digest;
     digest.add(*preferred);
     name += "-" + digest.hexadecimal();
   } else if (!preferred->empty()) {
-    folders.push_back(*preferred);
+    directories.push_back(*preferred);
   }
   for (const std::string& parent : otherParents()) {
-    if (!othersCanRename(parent)) folders.push_back(parent + "/" + name);
+    if (!othersCanRename(parent)) directories.push_back(parent + "/" + name);
   }
   std::string reasons;
-  for (const std::string& folder : folders) {
-    Result<std::string> reason = obstacle(folder);
+  for (const std::string& directory : directories) {
+    Result<std::string> reason = obstacle(directory);
     if (!reason) return reason;
-    if (reason->empty()) return folder;
+    if (reason->empty()) return directory;
     reasons += (reasons.empty() ? "" : "; ") + *reason;
   }
-  return Error{reasons + "; set XDG_RUNTIME_DIR to a folder of your own"};
+  return Error{reasons + "; set XDG_RUNTIME_DIR to a directory of your own"};
 }
 
 Result<std::string> brokerSocketName(const std::string& brokerProgram) {

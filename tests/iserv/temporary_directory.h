@@ -1,4 +1,4 @@
-// A folder that is gone with its owner.
+// A directory that is gone with its owner.
 #pragma once
 
 #include <stdlib.h>
@@ -11,16 +11,16 @@
 
 namespace splicehost::testing {
 
-class TemporaryFolder {
+class TemporaryDirectory {
  public:
-  TemporaryFolder() {
+  TemporaryDirectory() {
     std::string path = std::filesystem::temp_directory_path() / "splicehost-XXXXXX";
     if (mkdtemp(path.data()) == nullptr) std::abort();
     path_ = path;
   }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
 

@@ -1,4 +1,4 @@
-#include "protocol/brief_wait.h"
+#include "protocol/adaptive_polling.h"
 
 #include <gtest/gtest.h>
 #include <kj/io.h>
@@ -12,16 +12,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class BriefWaitTest : public ::testing::Test {
+class AdaptivePollingTest : public ::testing::Test {
  protected:
-  BriefWaitTest() {
+  AdaptivePollingTest() {
     int ends[2];
     if (pipe(ends) != 0) abort();
     reader_ = kj::AutoCloseFd(ends[0]);
     writer_ = kj::AutoCloseFd(ends[1]);
   }
 
-  ~BriefWaitTest() noexcept override = default;
+  ~AdaptivePollingTest() noexcept override = default;
 
   int poll(int milliseconds = -1) {
     pollfd fds[] = {{reader_.get(), POLLIN, 0}};
@@ -35,11 +35,11 @@ class BriefWaitTest : public ::testing::Test {
   }
 
   kj::AutoCloseFd reader_, writer_;
-  BriefWait wait_;
+  AdaptivePolling wait_;
 };
 
 // Often enough for it to look, and to find out whether it should, several times.
-TEST_F(BriefWaitTest, SeesWhatIsThereAlready) {
+TEST_F(AdaptivePollingTest, SeesWhatIsThereAlready) {
   for (int i = 0; i < 100; ++i) {
     say();
     EXPECT_EQ(poll(), POLLIN);
@@ -47,7 +47,7 @@ TEST_F(BriefWaitTest, SeesWhatIsThereAlready) {
   }
 }
 
-TEST_F(BriefWaitTest, SeesWhatComesSoonAndWhatComesLate) {
+TEST_F(AdaptivePollingTest, SeesWhatComesSoonAndWhatComesLate) {
   for (auto delay : {0us, 50us, 150us, 300us, 5000us, 0us, 0us, 100us}) {
     std::thread peer([&] {
       std::this_thread::sleep_for(delay);
@@ -59,12 +59,12 @@ TEST_F(BriefWaitTest, SeesWhatComesSoonAndWhatComesLate) {
   }
 }
 
-TEST_F(BriefWaitTest, SeesAHangUp) {
+TEST_F(AdaptivePollingTest, SeesAHangUp) {
   writer_ = nullptr;
   EXPECT_EQ(poll(), POLLHUP);
 }
 
-TEST_F(BriefWaitTest, KeepsToItsTime) {
+TEST_F(AdaptivePollingTest, KeepsToItsTime) {
   auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(poll(20), 0);
   EXPECT_GE(std::chrono::steady_clock::now() - start, 20ms);

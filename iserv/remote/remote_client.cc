@@ -1,4 +1,4 @@
-#include "iserv/remote/remote_requester.h"
+#include "iserv/remote/remote_client.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -40,8 +40,8 @@ Result<std::string> checkedName(capnp::Data::Reader data) {
 
 }  // namespace
 
-RemoteRequester::RemoteRequester(Channel& channel, ContentStore& store, const BootContent& boot, kj::AutoCloseFd output,
-                                 kj::AutoCloseFd errors)
+RemoteClient::RemoteClient(Channel& channel, ContentStore& store, const BootContent& boot, kj::AutoCloseFd output,
+                           kj::AutoCloseFd errors)
     : channel_(channel),
       store_(store),
       boot_(boot),
@@ -56,14 +56,14 @@ RemoteRequester::RemoteRequester(Channel& channel, ContentStore& store, const Bo
   }
 }
 
-int RemoteRequester::patienceMs() const {
+int RemoteClient::patienceMs() const {
   for (const auto& [digest, want] : wants_) {
     if (!want.arrival) return kLookAgainMs;
   }
   return static_cast<int>(kAliveInterval.count());
 }
 
-Status RemoteRequester::takeIn() {
+Status RemoteClient::takeIn() {
   if (Status taken = channel_.takeIn(); !taken) return taken;
   for (;;) {
     auto message = channel_.next<schema::ToTarget>();
@@ -84,7 +84,7 @@ Status RemoteRequester::takeIn() {
   return Done{};
 }
 
-Status RemoteRequester::handle(schema::ToTarget::Reader message) {
+Status RemoteClient::handle(schema::ToTarget::Reader message) {
   switch (message.which()) {
     case schema::ToTarget::HELLO:
       return Error{"the front end greets twice"};
@@ -128,7 +128,7 @@ Status RemoteRequester::handle(schema::ToTarget::Reader message) {
 }
 
 // Sees to it that this content comes to be here.
-Status RemoteRequester::want(const linker::ContentDigest& digest, uint64_t size, const std::string& name) {
+Status RemoteClient::want(const linker::ContentDigest& digest, uint64_t size, const std::string& name) {
   if (wants_.contains(digest)) return Done{};
   if (auto path = store_.find(digest, name)) {
     paths_.emplace(digest, *path);
@@ -146,7 +146,7 @@ Status RemoteRequester::want(const linker::ContentDigest& digest, uint64_t size,
   return Done{};
 }
 
-Status RemoteRequester::sendWanted() {
+Status RemoteClient::sendWanted() {
   if (toAskFor_.empty()) return Done{};
   capnp::MallocMessageBuilder builder;
   auto list = builder.initRoot<schema::FromTarget>().initWanted(static_cast<uint32_t>(toAskFor_.size()));
@@ -159,7 +159,7 @@ Status RemoteRequester::sendWanted() {
   return Done{};
 }
 
-Status RemoteRequester::take(schema::ContentPart::Reader part) {
+Status RemoteClient::take(schema::ContentPart::Reader part) {
   auto digest = readDigest(part.getSha256());
   if (!digest) return digest.error();
   auto want = wants_.find(*digest);
@@ -182,14 +182,14 @@ Status RemoteRequester::take(schema::ContentPart::Reader part) {
     return Done{};
   }
   auto path = store_.find(*digest, want->second.name);
-  if (!path) return Error{"content that has arrived is not in " + store_.folder()};
+  if (!path) return Error{"content that has arrived is not in " + store_.directory()};
   paths_.emplace(*digest, *path);
   wants_.erase(want);
   return Done{};
 }
 
 // What somebody else receives is here some time, or is left to us.
-Status RemoteRequester::lookForOthersContent() {
+Status RemoteClient::lookForOthersContent() {
   for (auto want = wants_.begin(); want != wants_.end();) {
     if (want->second.arrival) {
       ++want;
@@ -217,7 +217,7 @@ Status RemoteRequester::lookForOthersContent() {
   return Done{};
 }
 
-Result<std::map<linker::ContentDigest, std::string>> RemoteRequester::bring(
+Result<std::map<linker::ContentDigest, std::string>> RemoteClient::bring(
     const std::vector<schema::Content::Reader>& contents) {
   std::map<linker::ContentDigest, std::string> brought;
   std::vector<linker::ContentDigest> digests;
@@ -249,7 +249,7 @@ Result<std::map<linker::ContentDigest, std::string>> RemoteRequester::bring(
   return brought;
 }
 
-Result<Requester::Next> RemoteRequester::next(schema::ToInterpreter::Builder message, size_t* size) {
+Result<Client::Next> RemoteClient::next(schema::ToInterpreter::Builder message, size_t* size) {
   for (;;) {
     if (incoming_.empty()) return gone_ ? Next::kGone : Next::kNothing;
     Incoming& first = incoming_.front();
@@ -320,13 +320,13 @@ Result<Requester::Next> RemoteRequester::next(schema::ToInterpreter::Builder mes
   }
 }
 
-Result<bool> RemoteRequester::reply(uint64_t serial, schema::Request::Which which, schema::Reply::Reader reply) {
+Result<bool> RemoteClient::reply(uint64_t serial, schema::Request::Which which, schema::Reply::Reader reply) {
   if (serial >= numbers_.size()) return Error{"a reply to a request that was not made"};
   if (reply.which() != kindOf(which).reply) return Error{"the interpreter's reply is none to this request"};
   return sendReply(numbers_[serial], reply);
 }
 
-bool RemoteRequester::sendReply(uint64_t number, schema::Reply::Reader reply) {
+bool RemoteClient::sendReply(uint64_t number, schema::Reply::Reader reply) {
   auto builder = std::make_unique<capnp::MallocMessageBuilder>(static_cast<uint>(reply.totalSize().wordCount + 16));
   builder->initRoot<schema::FromTarget>().initInterpreter().setReply(reply);
   early_.emplace(number, std::move(builder));
@@ -345,7 +345,7 @@ bool RemoteRequester::sendReply(uint64_t number, schema::Reply::Reader reply) {
   return true;
 }
 
-bool RemoteRequester::ask(ghc::Bytes question) {
+bool RemoteClient::ask(ghc::Bytes question) {
   passOnOutput();
   capnp::MallocMessageBuilder builder(static_cast<uint>(question.size() / sizeof(capnp::word) + 16));
   builder.initRoot<schema::FromTarget>().initInterpreter().setThRequest(
@@ -353,17 +353,17 @@ bool RemoteRequester::ask(ghc::Bytes question) {
   return told(channel_.send(builder));
 }
 
-bool RemoteRequester::told(Status sent) {
+bool RemoteClient::told(Status sent) {
   if (!sent) gone_ = true;
   return sent.ok();
 }
 
-void RemoteRequester::passOnOutput() {
+void RemoteClient::passOnOutput() {
   passOn(output_.get(), STDOUT_FILENO);
   passOn(errors_.get(), STDERR_FILENO);
 }
 
-void RemoteRequester::passOn(int fd, uint8_t stream) {
+void RemoteClient::passOn(int fd, uint8_t stream) {
   char buffer[16384];
   for (;;) {
     ssize_t got = read(fd, buffer, sizeof buffer);
@@ -372,7 +372,7 @@ void RemoteRequester::passOn(int fd, uint8_t stream) {
   }
 }
 
-void RemoteRequester::printed(uint8_t stream, std::string text) {
+void RemoteClient::printed(uint8_t stream, std::string text) {
   text = translated(std::move(text));
   capnp::MallocMessageBuilder builder;
   auto output = builder.initRoot<schema::FromTarget>().initOutput();
@@ -382,24 +382,24 @@ void RemoteRequester::printed(uint8_t stream, std::string text) {
 }
 
 // With the names that the front end's user knows.
-std::string RemoteRequester::translated(std::string text) const {
-  if (text.find(store_.folder()) == text.npos) return text;
+std::string RemoteClient::translated(std::string text) const {
+  if (text.find(store_.directory()) == text.npos) return text;
   for (const auto& [path, name] : names_) {
     for (size_t at = 0; (at = text.find(path, at)) != text.npos; at += name.size()) text.replace(at, path.size(), name);
   }
   return text;
 }
 
-void RemoteRequester::warn(const std::string& message) {
+void RemoteClient::warn(const std::string& message) {
   printed(STDERR_FILENO, "iserv, on the target: " + message + "\n");
 }
 
-int RemoteRequester::endedBySignal(int signal) {
+int RemoteClient::endedBySignal(int signal) {
   signal_ = signal;
   return 1;
 }
 
-void RemoteRequester::finish(int status) {
+void RemoteClient::finish(int status) {
   passOnOutput();
   capnp::MallocMessageBuilder builder;
   auto ended = builder.initRoot<schema::FromTarget>().initEnded();

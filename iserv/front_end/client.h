@@ -14,15 +14,15 @@
 
 namespace splicehost {
 
-class Requester {
+class Client {
  public:
   enum class Next { kRequest, kNothing, kGone };
 
   // What closes fds, with kj's classes, may throw.
-  virtual ~Requester() noexcept(false) = default;
+  virtual ~Client() noexcept(false) = default;
 
   // The next request, as a message to an interpreter, if what was taken in has one: kNothing if more must be taken in,
-  // kGone if the requester is. `size` is the number of bytes that it took. Fails if it is malformed.
+  // kGone if the client is. `size` is the number of bytes that it took. Fails if it is malformed.
   virtual Result<Next> next(schema::ToInterpreter::Builder message, size_t* size) = 0;
 
   // Takes in what has arrived since, after fd() was readable or patienceMs() was over, or if there is something
@@ -37,7 +37,7 @@ class Requester {
   virtual bool gone() const = 0;
   // An fd at which poll() says so: POLLHUP, or POLLRDHUP.
   virtual int hangUpFd() const = 0;
-  // What is called when takeIn() finds that the requester wants what the interpreter runs to be interrupted.
+  // What is called when takeIn() finds that the client wants what the interpreter runs to be interrupted.
   void whenInterrupting(std::function<void()> call) { interrupting_ = std::move(call); }
 
   // What was taken in of the answer to a splice's question; empty if there is nothing. Valid until takeIn().
@@ -46,10 +46,10 @@ class Requester {
   virtual void answerTaken(size_t bytes) = 0;
 
   // Tells the reply to a request of this kind. Replies to requests that are answered without content
-  // (RequestKind::reply) may come out of order. `serial` is the number of the request, from 0. False if the requester
+  // (RequestKind::reply) may come out of order. `serial` is the number of the request, from 0. False if the client
   // is gone; fails if this is no reply to it.
   virtual Result<bool> reply(uint64_t serial, schema::Request::Which which, schema::Reply::Reader reply) = 0;
-  // A splice's question, as it came. False if the requester is gone.
+  // A splice's question, as it came. False if the client is gone.
   virtual bool ask(ghc::Bytes question) = 0;
 
   // Says something that its user should know.

@@ -11,22 +11,22 @@
 #include <string>
 #include <vector>
 
-#include "iserv/front_end/requester.h"
+#include "iserv/front_end/client.h"
 #include "iserv/remote/channel.h"
 #include "iserv/remote/content_store.h"
 #include "protocol/remote.capnp.h"
 
 namespace splicehost::remote {
 
-// Content that the interpreters of this folder have already: by digest, the path of a shared object that the
+// Content that the interpreters of this directory have already: by digest, the path of a shared object that the
 // interpreter is linked with, or nothing if there is nothing to be loaded.
 using BootContent = std::map<linker::ContentDigest, std::string>;
 
-class RemoteRequester : public Requester {
+class RemoteClient : public Client {
  public:
   // All must outlive this. What the interpreter prints arrives at `output` and `errors`, which are not blocking.
-  RemoteRequester(Channel& channel, ContentStore& store, const BootContent& boot, kj::AutoCloseFd output,
-                  kj::AutoCloseFd errors);
+  RemoteClient(Channel& channel, ContentStore& store, const BootContent& boot, kj::AutoCloseFd output,
+               kj::AutoCloseFd errors);
 
   // Has content brought that is not the file of a request, and waits for it: within this time of silence. Fails if it
   // cannot be had.

@@ -12,16 +12,16 @@
 
 namespace splicehost {
 
-// Describes this process's surroundings in `attach` and appends the fds that belong to it (see
-// ToBroker.attach), which stay this process's, but for the folder, which the result owns.
-Result<kj::AutoCloseFd> describeSurroundings(schema::Attach::Builder attach, std::vector<int>& fds);
+// Describes this process's context in `attach` and appends the fds that belong to it (see
+// ToBroker.attach), which stay this process's, but for the directory, which the result owns.
+Result<kj::AutoCloseFd> describeProcessContext(schema::Attach::Builder attach, std::vector<int>& fds);
 
 // Whether a process with other limits could take this process's. An address space limit cannot be taken
 // by a process that has its heap already.
 bool canBeAdopted(schema::Attach::Reader attach);
 
-// Makes these the surroundings of this process. `fds` are as describeSurroundings() lists them. Fails if
+// Makes this the context of this process. `fds` are as describeProcessContext() lists them. Fails if
 // the system refuses; the process is then fit for nothing.
-Status adoptSurroundings(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds);
+Status adoptProcessContext(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds);
 
 }  // namespace splicehost

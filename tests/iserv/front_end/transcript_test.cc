@@ -1,6 +1,6 @@
-// Repeating a dialogue with another interpreter.
+// Repeating a transcript with another interpreter.
 
-#include "iserv/front_end/dialogue.h"
+#include "iserv/front_end/transcript.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -53,70 +53,70 @@ class Interpreter {
   std::thread thread_;
 };
 
-uint64_t lookUp(Dialogue& dialogue) {
+uint64_t lookUp(Transcript& transcript) {
   capnp::MallocMessageBuilder builder;
   builder.initRoot<ToInterpreter>().initRequest().setLookupSymbol("symbol");
-  EXPECT_TRUE(dialogue.send(builder));
-  auto answer = dialogue.receive();
+  EXPECT_TRUE(transcript.send(builder));
+  auto answer = transcript.receive();
   return answer && *answer ? (*answer)->getReply().getMaybePointer().getPointer() : 0;
 }
 
-void greet(Dialogue& dialogue) {
+void greet(Transcript& transcript) {
   capnp::MallocMessageBuilder builder;
   builder.initRoot<ToInterpreter>().initHello();
-  EXPECT_TRUE(dialogue.send(builder));
-  auto answer = dialogue.receive();
+  EXPECT_TRUE(transcript.send(builder));
+  auto answer = transcript.receive();
   EXPECT_TRUE(answer && *answer && (*answer)->isHello());
 }
 
-TEST(DialogueTest, GoesOnWithOneThatGivesTheSameAnswers) {
+TEST(TranscriptTest, GoesOnWithOneThatGivesTheSameAnswers) {
   Interpreter first(7), second(7);
-  Dialogue dialogue(kj::mv(first.theirs));
-  dialogue.remember();
-  greet(dialogue);
-  EXPECT_EQ(lookUp(dialogue), 7u);
-  ASSERT_TRUE(dialogue.repeatOn(kj::mv(second.theirs)));
-  EXPECT_EQ(lookUp(dialogue), 7u);
+  Transcript transcript(kj::mv(first.theirs));
+  transcript.remember();
+  greet(transcript);
+  EXPECT_EQ(lookUp(transcript), 7u);
+  ASSERT_TRUE(transcript.repeatOn(kj::mv(second.theirs)));
+  EXPECT_EQ(lookUp(transcript), 7u);
 }
 
-TEST(DialogueTest, RefusesOneThatGivesOthers) {
+TEST(TranscriptTest, RefusesOneThatGivesOthers) {
   Interpreter first(7), second(8);
-  Dialogue dialogue(kj::mv(first.theirs));
-  dialogue.remember();
-  greet(dialogue);
-  EXPECT_EQ(lookUp(dialogue), 7u);
-  Status repeated = dialogue.repeatOn(kj::mv(second.theirs));
+  Transcript transcript(kj::mv(first.theirs));
+  transcript.remember();
+  greet(transcript);
+  EXPECT_EQ(lookUp(transcript), 7u);
+  Status repeated = transcript.repeatOn(kj::mv(second.theirs));
   ASSERT_FALSE(repeated);
   EXPECT_TRUE(repeated.error().message.ends_with(
       "same answers: (maybePointer = (pointer = 8)) instead of (maybePointer = (pointer = 7))"))
       << repeated.error().message;
 }
 
-TEST(DialogueTest, AwaitsWhatWasAskedLast) {
+TEST(TranscriptTest, AwaitsWhatWasAskedLast) {
   Interpreter second(7);
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   kj::AutoCloseFd deaf(ends[1]);
-  Dialogue dialogue{kj::AutoCloseFd(ends[0])};
-  dialogue.remember();
+  Transcript transcript{kj::AutoCloseFd(ends[0])};
+  transcript.remember();
   capnp::MallocMessageBuilder builder;
   builder.initRoot<ToInterpreter>().initRequest().setLookupSymbol("symbol");
-  ASSERT_TRUE(dialogue.send(builder));
-  ASSERT_TRUE(dialogue.repeatOn(kj::mv(second.theirs)));
-  auto answer = dialogue.receive();
+  ASSERT_TRUE(transcript.send(builder));
+  ASSERT_TRUE(transcript.repeatOn(kj::mv(second.theirs)));
+  auto answer = transcript.receive();
   ASSERT_TRUE(answer && *answer);
   EXPECT_EQ((*answer)->getReply().getMaybePointer().getPointer(), 7u);
 }
 
-TEST(DialogueTest, ForgetsWhatIsNotForRepeating) {
+TEST(TranscriptTest, ForgetsWhatIsNotForRepeating) {
   Interpreter only(7);
-  Dialogue dialogue(kj::mv(only.theirs));
-  dialogue.remember();
-  EXPECT_EQ(lookUp(dialogue), 7u);
-  EXPECT_TRUE(dialogue.remembers());
-  dialogue.forget();
-  EXPECT_EQ(lookUp(dialogue), 7u);
-  EXPECT_FALSE(dialogue.remembers());
+  Transcript transcript(kj::mv(only.theirs));
+  transcript.remember();
+  EXPECT_EQ(lookUp(transcript), 7u);
+  EXPECT_TRUE(transcript.remembers());
+  transcript.forget();
+  EXPECT_EQ(lookUp(transcript), 7u);
+  EXPECT_FALSE(transcript.remembers());
 }
 
 }  // namespace

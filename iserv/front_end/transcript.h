@@ -1,4 +1,4 @@
-// A front end's dialogue with an interpreter, which can be repeated with another one.
+// A front end's transcript with an interpreter, which can be repeated with another one.
 //
 // Note [Repeating a session]. A session of the broker's can be killed through no fault of its client's: by
 // the system when memory runs out, or by somebody who tidies up. GHC cannot go back. But another fork of
@@ -18,10 +18,10 @@
 
 namespace splicehost {
 
-class Dialogue : public InterpreterLink {
+class Transcript : public InterpreterLink {
  public:
   // `attention` as a Connection's.
-  explicit Dialogue(kj::AutoCloseFd socket, Attention* attention = nullptr)
+  explicit Transcript(kj::AutoCloseFd socket, Attention* attention = nullptr)
       : attention_(attention), connection_(kj::mv(socket), attention) {}
 
   // From here on, what is said is remembered.
@@ -33,7 +33,7 @@ class Dialogue : public InterpreterLink {
   Result<std::optional<schema::FromInterpreter::Reader>> receive() override;
 
   // Says all that is remembered on `socket`, which takes the place of this one's. Fails if an answer is not
-  // the one that was had before; the dialogue is then of no use any more. `remembers()` must be true.
+  // the one that was had before; the transcript is then of no use any more. `remembers()` must be true.
   Status repeatOn(kj::AutoCloseFd socket);
   bool remembers() const { return remembering_; }
 
