@@ -195,8 +195,8 @@ class WhatCannotBeLinked(CTest):
                      setting="int shared; void set(int n) { shared = n + 7; }\n")
         done = self.splice(way, "calls")
         self.assert_refused(done, "duplicate definition")
-        for words in ("   shared\n", "libcalls.a(calls.o)\n"):
-            self.assertIn(words, done.stderr)
+        # Newer GHCs number the members.
+        self.assertRegex(done.stderr, r"   shared\n(.*\n)*.*libcalls\.a\((#\d+:)?calls\.o\)\n")
 
 
 @expand
