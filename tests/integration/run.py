@@ -4,7 +4,8 @@
   SPLICEHOST_ISERV=build/ghc-9.0.2/iserv tests/integration/run.py [options] [text ...]
 
 With --share the interpreters are those of a broker; only tests that know no difference run then.
-With --short, tests of faults, of other machines and of what sharing does not let through run in the vanilla way only.
+With --short, for further GHCs: tests of faults, of other machines and of what sharing does not let through run in the
+vanilla way only, and those of what no GHC makes different not at all.
 With texts, only tests whose name contains one of them run. What fails is run once more, alone: if it passes then, it is
 unsteady, which is said at the end with how it failed, and is no failure unless there are many such. The last line counts
 passed, failed and skipped tests; the exit status is 0 if something passed and nothing failed.
@@ -31,10 +32,20 @@ ONE_WAY_IS_ENOUGH = ("test_c_code.", "test_denied.", "test_ends.", "test_kill.",
                      "test_sharing_confinement.", "test_sharing_content.", "test_sharing_faults.",
                      "test_sharing_file_systems.", "test_sharing_isolation.",
                      "test_sharing_packets.", "test_sharing_records.", "test_sharing_soak.", "test_sharing_swaps.",
-                     "test_sharing_terminal.", "test_sharing_torture.")
+                     "test_sharing_terminal.", "test_sharing_torture.",
+                     "test_scale.", "test_sharing_ghci.", "test_home_units.",
+                     "test_identical.IdenticalProducts.test_make_")
+
+# Matters of files, processes and packets, which no GHC makes different; the last two build projects again and again.
+NO_GHC_MAKES_A_DIFFERENCE = ("test_denied.", "test_mutated_streams.", "test_sharing_confinement.",
+                             "test_sharing_file_systems.", "test_sharing_packets.",
+                             "test_sharing_faults.Kills.test_kill_", "test_sharing_faults.Stopped.test_zygotes_during")
 
 # More than so many unsteady tests in one run are no accident of the machine's.
 UNSTEADY_ALLOWED = 3
+
+# Tests wait now and then.
+JOBS = len(os.sched_getaffinity(0)) + 1
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -74,7 +85,8 @@ def find_tests(texts):
 
 def is_long(name):
     """Whether --short leaves the test out."""
-    return name.startswith(ONE_WAY_IS_ENOUGH) and any(way in name for way in ("_profiling", "_dynamic"))
+    return name.startswith(NO_GHC_MAKES_A_DIFFERENCE) or (
+        name.startswith(ONE_WAY_IS_ENOUGH) and any(way in name for way in ("_profiling", "_dynamic")))
 
 
 def test_names(suite):
@@ -153,9 +165,9 @@ def parse_arguments():
                                      formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("texts", nargs="*", metavar="text", help="part of a test's name")
     parser.add_argument("--ways", help="the ways to test (default: vanilla,profiling,dynamic)")
-    parser.add_argument("--jobs", type=int, default=2, help="tests to run at a time (default: 2)")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="tests to run at a time (default: %(default)s)")
     parser.add_argument("--share", action="store_true", help="use shared interpreters")
-    parser.add_argument("--short", action="store_true", help="some tests in the vanilla way only")
+    parser.add_argument("--short", action="store_true", help="less, for further GHCs")
     parser.add_argument("--list", action="store_true", help="only list the tests")
     return parser.parse_args()
 
