@@ -176,6 +176,9 @@ def main():
     arguments = parse_arguments()
     if arguments.ways:
         os.environ["SPLICEHOST_WAYS"] = arguments.ways
+    if "SPLICEHOST_ISERV" in os.environ:
+        # What tests start has other working directories.
+        os.environ["SPLICEHOST_ISERV"] = os.path.abspath(os.environ["SPLICEHOST_ISERV"])
     sys.path.insert(0, str(HERE))
     names = find_tests(arguments.texts)
     if arguments.share:
