@@ -201,8 +201,9 @@ class KilledAtRandom(SoakTest):
             chance.shuffle(clients)
             time.sleep(CROWD / 100)
             if number == 0:
-                self.wait_for(lambda: len(self.status().sessions) >= CROWD / 2, "half of them have sessions",
-                              30 + CROWD / 5)
+                # With hundreds of processes a broker may not have its turn while iservctl waits.
+                self.wait_for(lambda: (status := self.status()) and len(status.sessions) >= CROWD / 2,
+                              "half of them have sessions", 30 + CROWD / 5)
             for client in clients:
                 client.process.kill()
                 time.sleep(chance.random() / 100)
