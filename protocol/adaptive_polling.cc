@@ -1,12 +1,9 @@
 #include "protocol/adaptive_polling.h"
-#include "protocol/system.h"
 
-#include <fcntl.h>
 #include <sched.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <cstdio>
+#include "protocol/patience.h"
+#include "protocol/system.h"
 
 namespace splicehost {
 
@@ -20,23 +17,10 @@ constexpr uint64_t kAtOnce = 80'000;
 // After how many waits to find out again whether processors are scarce.
 constexpr uint32_t kAskAgain = 32;
 
-// Whether more threads want to run than there are processors for this one.
-bool processorsAreScarce() {
-  cpu_set_t processors;
-  if (sched_getaffinity(0, sizeof processors, &processors) != 0) return false;
-  char text[128] = {};
-  int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
-  ssize_t size = read(file, text, sizeof text - 1);
-  close(file);
-  int runnable = 0;  // now, this one included
-  return size > 0 && std::sscanf(text, "%*s %*s %*s %d", &runnable) == 1 && runnable > CPU_COUNT(&processors);
-}
-
 }  // namespace
 
 int AdaptivePolling::poll(std::span<pollfd> fds, int milliseconds) {
-  if (waits_++ % kAskAgain == 0) blocks_ = processorsAreScarce();
+  if (waits_++ % kAskAgain == 0) blocks_ = processorLoad().isScarce();
   uint64_t start = monotonicNanoseconds();
   int ready = 0;
   bool looks = !blocks_ && milliseconds != 0 && lastNanoseconds_ < kWorthWhile;

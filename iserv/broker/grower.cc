@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "protocol/patience.h"
+
 namespace splicehost::broker {
 
 namespace {
@@ -36,7 +38,8 @@ void Grower::close() {
 }
 
 void Grower::tick() {
-  if (!current_ || !current_->process || current_->progress + kPatienceMs >= uv_now(&parts_.loop)) return;
+  if (!current_ || !current_->process) return;
+  if (!isOver(uv_now(&parts_.loop) - current_->progress, kPatienceMs)) return;
   if (isLoading() && !current_->isGone) {
     leaveToSessions("it takes too long");
   } else {

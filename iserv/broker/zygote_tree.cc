@@ -5,6 +5,7 @@
 
 #include "iserv/base/manifest.h"
 #include "iserv/broker/grower.h"
+#include "protocol/patience.h"
 
 namespace splicehost::broker {
 
@@ -19,7 +20,7 @@ constexpr uint64_t kInUseMs = 60'000;
 // How long to wait with a new spare after one was taken: the session that took it needs the processors now, and
 // so does its compiler.
 constexpr uint64_t kRefillMs = 150;
-// How long a client waits for a zygote that does not answer.
+// How long a client waits for a zygote of which no fork gets ready.
 constexpr uint64_t kPatienceMs = 10'000;
 // How long a superseded zygote is kept after the last of its sessions has ended.
 constexpr uint64_t kKeepSupersededMs = 5'000;
@@ -230,6 +231,7 @@ void ZygoteTree::orderForks(Zygote& zygote, size_t wanted) {
 
 void ZygoteTree::forkReady(Zygote& zygote, const ZygoteProcess* process) {
   auto found = find(zygote.starting, process);
+  zygote.lastFork = uv_now(&parts_.loop);
   zygote.spares.push_back(std::move(*found));
   zygote.starting.erase(found);
   handOut(zygote);
@@ -422,11 +424,12 @@ void ZygoteTree::tick(const std::set<pid_t>& inUse) {
     return zygote->lastUsed + kKeepSupersededMs < now;
   });
   for (const auto& [id, zygote] : zygotes_) {
-    bool isOverdue = zygote->successor && zygote->successorSince + kLinkingMs < now;
+    bool isOverdue = zygote->successor && isOver(now - zygote->successorSince, kLinkingMs);
     if (isOverdue) leaveToSessions(*zygote, std::exchange(zygote->linking, {}), "it takes too long");
   }
   auto isStuck = [&](const Zygote& zygote) {
-    return !zygote.waiting.empty() && zygote.waiting.front().since + kPatienceMs < now;
+    return !zygote.waiting.empty() &&
+           isOver(now - std::max(zygote.waiting.front().since, zygote.lastFork), kPatienceMs);
   };
   std::vector<SessionOrder> unserved;
   auto giveUp = [&](Zygote& zygote) {

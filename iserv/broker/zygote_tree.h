@@ -67,6 +67,7 @@ struct Zygote {
   Forks starting;  // to become sessions
   Forks spares;
   Timer refill;
+  uint64_t lastFork = 0;  // when one got ready, in the loop's time
   uint64_t lastUsed = 0;  // in the loop's time; of a superseded one, when it last had a session
   uint64_t sessions = 0;  // that came from here
 

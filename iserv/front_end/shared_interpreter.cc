@@ -23,6 +23,7 @@
 #include "linker/file_system.h"
 #include "protocol/ghc_binary.h"
 #include "protocol/ghc_messages.h"
+#include "protocol/patience.h"
 #include "protocol/system.h"
 #include "protocol/text.h"
 
@@ -225,10 +226,11 @@ Status SharedInterpreter::awaitRecords() {
 Result<std::optional<PacketSocket::Packet>> SharedInterpreter::receive(uint64_t patienceMs) {
   pollfd fds[] = {{broker_.fd(), POLLIN, 0}};
   AdaptivePolling wait(&attention_);
+  Patience patience(patienceMs);
   int ready = 0;
   do {
-    ready = wait.poll(fds, static_cast<int>(patienceMs));
-  } while (ready < 0 && errno == EINTR);
+    ready = wait.poll(fds, patience.left());
+  } while ((ready == 0 && patience.left() > 0) || (ready < 0 && errno == EINTR));
   if (ready < 0) return systemError("waiting for the broker");
   if (ready == 0) return Error{"the broker does not answer"};
   auto packet = broker_.receive<schema::FromBroker>();

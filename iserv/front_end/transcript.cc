@@ -5,10 +5,10 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <chrono>
 #include <string>
 
 #include "protocol/describe.h"
+#include "protocol/patience.h"
 
 namespace splicehost {
 
@@ -44,13 +44,13 @@ Result<std::optional<schema::FromInterpreter::Reader>> Transcript::receive() {
 }
 
 bool Transcript::await(short event, uint64_t patienceMs, Attention* attention) const {
-  auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(patienceMs);
-  for (;;) {
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    pollfd fds[] = {{connection_.fd(), event, 0}};
-    int ready = poll(attention, fds, static_cast<int>(std::max<int64_t>(left.count(), 0)));
-    if (ready >= 0 || errno != EINTR) return ready > 0;
-  }
+  pollfd fds[] = {{connection_.fd(), event, 0}};
+  Patience patience(patienceMs);
+  int ready = 0;
+  do {
+    ready = poll(attention, fds, patience.left());
+  } while ((ready == 0 && patience.left() > 0) || (ready < 0 && errno == EINTR));
+  return ready > 0;
 }
 
 Status Transcript::repeatOn(kj::AutoCloseFd socket) {

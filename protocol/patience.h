@@ -1,0 +1,44 @@
+// How long to wait for another process until it counts as one that hangs.
+//
+// Where more threads want to run than there are processors, each has only a part of one: a process is slow
+// then, without being at fault. Who gives it up and starts another in its place makes that worse.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace splicehost {
+
+// What this machine has to do, from /proc/loadavg (proc_loadavg(5)), and what it can use for that.
+struct ProcessorLoad {
+  double runnable = 0;    // threads that want to run now, the one that asks included
+  double lastMinute = 0;  // how many there were on average
+  int processors = 1;     // which this process may use
+
+  bool isScarce() const { return runnable > processors; }
+  // How much longer everything takes than on an idle machine, as the worse of now and the last minute; at most 20.
+  double delay() const;
+};
+
+// Nothing if the text is not what the kernel writes.
+std::optional<ProcessorLoad> parseProcessorLoad(std::string_view text, int processors);
+// An idle machine if nobody knows.
+ProcessorLoad processorLoad();
+
+// Whether a wait that began this long ago has lasted longer than what is `patienceMs` on an idle machine.
+bool isOver(uint64_t elapsedMs, uint64_t patienceMs);
+
+// A wait that begins now.
+class Patience {
+ public:
+  explicit Patience(uint64_t milliseconds);
+  // For poll(): milliseconds. When they are over, ask again: 0 means that the wait is over.
+  int left() const;
+
+ private:
+  uint64_t start_;
+  uint64_t patienceMs_;
+};
+
+}  // namespace splicehost
