@@ -17,6 +17,7 @@
 #include "iserv/base/manifest.h"
 #include "iserv/front_end/front_end.h"
 #include "iserv/front_end/ghc_pipes.h"
+#include "iserv/front_end/shared_interpreter.h"
 #include "iserv/remote/remote_interpreter.h"
 #include "iserv/remote/secret_file.h"
 #include "iserv/remote/target.h"
@@ -70,7 +71,7 @@ schema::Way wayOf(std::string_view programName) {
 }
 
 // Fills in what the command line says. Fails with what is wrong with it.
-Status parse(int argc, char* argv[], CommandLine& line, FrontEndOptions& options) {
+Status parse(int argc, char* argv[], CommandLine& line, InterpreterProgram& program) {
   if (argc < 3) return Error{"two fds are needed"};
   line.writeFd = parseFd(argv[1]);
   line.readFd = parseFd(argv[2]);
@@ -81,12 +82,12 @@ Status parse(int argc, char* argv[], CommandLine& line, FrontEndOptions& options
     std::string_view word = argv[i];
     if (word == "+RTS") {
       rts = true;
-      options.rtsOptions.emplace_back(word);
+      program.rtsOptions.emplace_back(word);
     } else if (rts) {
-      options.rtsOptions.emplace_back(word);
+      program.rtsOptions.emplace_back(word);
       if (word == "-RTS") rts = false;
     } else if (word == "-v") {
-      options.verbose = true;
+      program.verbose = true;
     } else if (word.starts_with("--")) {
       size_t equals = word.find('=');
       if (equals == word.npos && i + 1 >= argc) return Error{std::string(word) + " needs a value"};
@@ -100,7 +101,8 @@ Status parse(int argc, char* argv[], CommandLine& line, FrontEndOptions& options
 }
 
 // Fills in how to reach an interpreter on another machine.
-Status goElsewhere(const Configuration& configuration, const Manifest& manifest, FrontEndOptions& options) {
+Status goElsewhere(const Configuration& configuration, const Manifest& manifest, const InterpreterProgram& program,
+                   FrontEndOptions& options) {
   remote::RemoteOptions elsewhere;
   auto destination = remote::parseDestination(configuration.via);
   if (!destination) return destination.error();
@@ -129,24 +131,25 @@ Status goElsewhere(const Configuration& configuration, const Manifest& manifest,
   for (const std::string& name : configuration.variables) {
     if (const char* value = getenv(name.c_str())) elsewhere.variables.push_back(name + "=" + value);
   }
-  elsewhere.rtsOptions = options.rtsOptions;
-  elsewhere.ghcVersion = options.version->name;
-  elsewhere.way = options.way;
-  elsewhere.buildIdentity = options.identity;
-  options.connect = [elsewhere](Attention& attention) {
-    return remote::RemoteInterpreter::connect(elsewhere, attention);
+  elsewhere.rtsOptions = program.rtsOptions;
+  elsewhere.ghcVersion = program.ghcVersion;
+  elsewhere.way = program.way;
+  elsewhere.buildIdentity = program.identity;
+  elsewhere.libraries = program.libraries;
+  options.start = [elsewhere](const InterpreterUser& user) {
+    return remote::RemoteInterpreter::connect(elsewhere, user.attention);
   };
   return Done{};
 }
 
 // Fills in what lies beside this program, and what the configuration says.
-Status locate(const char* argv0, const CommandLine& line, FrontEndOptions& options) {
+Status locate(const char* argv0, const CommandLine& line, InterpreterProgram& program, FrontEndOptions& options) {
   std::error_code error;
   auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return Error{"/proc/self/exe: " + error.message()};
   std::string directory = self.parent_path();
-  options.programName = std::filesystem::path(argv0).filename();
-  options.way = wayOf(options.programName);
+  program.name = std::filesystem::path(argv0).filename();
+  program.way = wayOf(program.name);
 
   Result<Manifest> manifest = readManifest(directory);
   if (!manifest) return manifest.error();
@@ -154,41 +157,43 @@ Status locate(const char* argv0, const CommandLine& line, FrontEndOptions& optio
   if (options.version == nullptr) {
     return Error{directory + " is for GHC " + manifest->ghcVersion + ", which this build does not know"};
   }
-  auto identity = manifest->identities.find(wayName(options.way));
+  program.ghcVersion = options.version->name;
+  auto identity = manifest->identities.find(wayName(program.way));
   if (identity == manifest->identities.end()) {
-    return Error{"there is no interpreter of the " + std::string(wayName(options.way)) + " way for GHC " +
+    return Error{"there is no interpreter of the " + std::string(wayName(program.way)) + " way for GHC " +
                  manifest->ghcVersion + " in " + directory + "; `iservctl doctor` tells what is missing"};
   }
-  options.identity = identity->second;
-  options.libraries = manifest->libraries[identity->first];
-  options.program = directory + "/interpreter" + std::string(waySuffix(options.way));
+  program.identity = identity->second;
+  program.libraries = manifest->libraries[identity->first];
+  program.path = directory + "/interpreter" + std::string(waySuffix(program.way));
 
   Result<Configuration> configuration = readConfiguration();
   if (!configuration) return configuration.error();
   for (const auto& [name, value] : line.settings) {
     if (Status set = setOption(*configuration, name, value); !set) return set;
   }
-  if (!configuration->via.empty()) return goElsewhere(*configuration, *manifest, options);
+  if (!configuration->via.empty()) return goElsewhere(*configuration, *manifest, program, options);
 
+  options.start = [&program](InterpreterUser user) { return startInterpreter(program, std::move(user)); };
   // RTS options are for one interpreter; and an application that is one (docs/examples) has no broker.
   std::string broker = directory + "/../iserv/iservd";
-  if (!options.rtsOptions.empty() || getenv("GHCRTS") != nullptr || access(broker.c_str(), X_OK) != 0) {
+  if (!program.rtsOptions.empty() || getenv("GHCRTS") != nullptr || access(broker.c_str(), X_OK) != 0) {
     return Done{};
   }
-  if (configuration->share) options.broker = broker;
+  if (configuration->share) program.broker = broker;
   return Done{};
 }
 
-void noteSignals(FrontEndOptions& options) {
+void noteSignals(InterpreterProgram& program) {
   sigset_t blocked;
   pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
   for (int number = 1; number <= 64; ++number) {
     uint64_t bit = uint64_t{1} << (number - 1);
     struct sigaction action;
     if (sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
-      options.ignoredSignals |= bit;
+      program.ignoredSignals |= bit;
     }
-    if (sigismember(&blocked, number) == 1) options.blockedSignals |= bit;
+    if (sigismember(&blocked, number) == 1) program.blockedSignals |= bit;
   }
 }
 
@@ -217,24 +222,26 @@ int main(int argc, char* argv[]) {
     std::puts("iserv (Splicehost) " SPLICEHOST_VERSION);
     return 0;
   }
-  FrontEndOptions options;
   CommandLine line;
-  if (Status parsed = parse(argc, argv, line, options); !parsed) {
+  InterpreterProgram program;
+  FrontEndOptions options;
+  if (Status parsed = parse(argc, argv, line, program); !parsed) {
     std::fprintf(stderr, "iserv: %s\n%s", parsed.error().message.c_str(), kUsage);
     return 2;
   }
   if (Status secured = secureStreams(line); !secured) return complain(secured.error().message);
-  if (Status located = locate(argv[0], line, options); !located) {
+  if (Status located = locate(argv[0], line, program, options); !located) {
     return complain(located.error().message);
   }
-  noteSignals(options);
+  noteSignals(program);
+  options.verbose = program.verbose;
   // ^C is for GHC and for the interpreter. A child of this process gets it too; a session of the broker's
   // is in another process group.
   Signals interrupts{SIGINT, SIGQUIT};
   options.signals = &interrupts;
   // A peer that is gone shows in write().
   signal(SIGPIPE, SIG_IGN);
-  GhcPipes ghc(*options.version, line.readFd, line.writeFd, options.verbose);
+  GhcPipes ghc(*options.version, line.readFd, line.writeFd, program.verbose);
   int status = 1;
   Status ran = contain([&]() -> Status {
     status = FrontEnd(options, ghc).run();

@@ -32,7 +32,7 @@ void Transcript::keep(bool byUs, kj::ArrayPtr<const capnp::word> words) {
   said_.push_back({byUs, kj::mv(copy)});
 }
 
-Status Transcript::send(capnp::MessageBuilder& message, bool) {
+Status Transcript::send(capnp::MessageBuilder& message) {
   if (remembering_) keep(true, capnp::messageToFlatArray(message));
   return connection_.send(message);
 }

@@ -13,12 +13,12 @@
 #include <optional>
 #include <vector>
 
-#include "iserv/front_end/interpreter_link.h"
 #include "protocol/connection.h"
+#include "protocol/interpreter.capnp.h"
 
 namespace splicehost {
 
-class Transcript : public InterpreterLink {
+class Transcript {
  public:
   // `attention` as a Connection's.
   explicit Transcript(kj::AutoCloseFd socket, Attention* attention = nullptr)
@@ -29,8 +29,10 @@ class Transcript : public InterpreterLink {
   // From here on not any more: it cannot be repeated.
   void forget();
 
-  Status send(capnp::MessageBuilder& message, bool awaited = true) override;
-  Result<std::optional<schema::FromInterpreter::Reader>> receive() override;
+  // Fails if the interpreter has hung up.
+  Status send(capnp::MessageBuilder& message);
+  // Waits for a message; nothing if the interpreter has hung up. The reader is valid until the next call.
+  Result<std::optional<schema::FromInterpreter::Reader>> receive();
 
   // Says all that is remembered on `socket`, which takes the place of this one's. Fails if an answer is not
   // the one that was had before; the transcript is then of no use any more. `remembers()` must be true.
@@ -41,8 +43,8 @@ class Transcript : public InterpreterLink {
   // none within this time, or `attention` is cancelled.
   bool await(short event, uint64_t patienceMs, Attention* attention) const;
 
-  bool buffered() const override { return connection_.buffered(); }
-  int fd() const override { return connection_.fd(); }
+  bool buffered() const { return connection_.buffered(); }
+  int fd() const { return connection_.fd(); }
 
  private:
   struct Said {

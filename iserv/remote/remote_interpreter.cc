@@ -34,6 +34,8 @@ Milliseconds patienceWith(Milliseconds connectPatience) {
 }
 // Bytes that are kept back.
 constexpr size_t kMaxUnsent = 16 << 10;
+// Each wait costs a round trip.
+constexpr size_t kMostPending = 1024;
 
 Error within(const Destination& destination, const Error& error) {
   return error.within("the target '" + destination.text + "' cannot be reached");
@@ -41,13 +43,13 @@ Error within(const Destination& destination, const Error& error) {
 
 }  // namespace
 
-Result<std::unique_ptr<RemoteLink>> RemoteInterpreter::connect(RemoteOptions options, Attention& attention) {
+Result<std::unique_ptr<Interpreter>> RemoteInterpreter::connect(RemoteOptions options, Attention& attention) {
   auto connected = connectTo(options.destination, options.connectPatience, &attention);
   if (!connected) return within(options.destination, connected.error());
   std::unique_ptr<RemoteInterpreter> interpreter(
       new RemoteInterpreter(std::move(options), attention, std::move(*connected)));
   if (Status said = interpreter->sayHello(); !said) return said.error();
-  return std::unique_ptr<RemoteLink>(std::move(interpreter));
+  return std::unique_ptr<Interpreter>(std::move(interpreter));
 }
 
 RemoteInterpreter::RemoteInterpreter(RemoteOptions options, Attention& attention, Connected connected)
@@ -104,7 +106,59 @@ Status RemoteInterpreter::sayHello() {
   return Done{};
 }
 
-Status RemoteInterpreter::send(capnp::MessageBuilder& message, bool awaited) {
+Result<Interpreter::Answer> RemoteInterpreter::answer(schema::Request::Reader request, schema::Reply::Builder reply) {
+  if (request.isAddLibrarySearchPath()) libraryDirectory_ = request.getAddLibrarySearchPath().cStr();
+  if (answerWithoutInterpreter(request, options_.libraries, reply)) return Answer::kWhole;
+  if (placed_.answer(request, reply)) {
+    sendPlaced(subject(request));
+    return Answer::kWhole;
+  }
+  return answerAhead(request, reply) ? Answer::kAhead : Answer::kNone;
+}
+
+// That it cannot be sent shows in what is awaited next.
+void RemoteInterpreter::sendPlaced(const std::string& subject) {
+  capnp::MallocMessageBuilder builder;
+  bool isAny = placed_.fill(builder.initRoot<schema::ToInterpreter>().initRequest(), false);
+  if (isAny) (void)send(builder, {schema::Request::PLACE_DATA, subject, 0, true}, false).ok();
+}
+
+// A request whose answer is the same whenever it succeeds. If it does not, that shows in what must be awaited next, and
+// the compiler is told no answer to that. Not a system library, whose absence it can live with.
+bool RemoteInterpreter::answerAhead(schema::Request::Reader request, schema::Reply::Builder reply) const {
+  if (request.isResolveObjs()) {
+    reply.setBool(true);
+    return true;
+  }
+  if (!request.isLoadDll()) return false;
+  std::string file = ghc::fileName({request.getLoadDll().begin(), request.getLoadDll().size()});
+  std::string name = file.substr(file.rfind('/') + 1);
+  if (!options_.libraries.contains(file) && !name.starts_with("libHS") && !name.starts_with("libghc_")) return false;
+  reply.initLoadedDll().setHandle(ghc::sharedObjectHandle(file));
+  return true;
+}
+
+// A library of the system's is not on the target. GHC names the directories of a package before its libraries.
+std::string RemoteInterpreter::hintOnMissing(const std::string& subject) const {
+  std::string hint = " (on the target, which has its own system libraries; " + subject + " was asked for";
+  if (!libraryDirectory_.empty()) hint += " by the package that has libraries in " + libraryDirectory_;
+  return hint + ")";
+}
+
+size_t RemoteInterpreter::mostPending() const { return kMostPending; }
+
+Status RemoteInterpreter::sendAnswer(capnp::MessageBuilder& message) {
+  // Why it cannot be sent is for receive() to say.
+  (void)put(message, true).ok();
+  return Done{};
+}
+
+std::optional<Child::Exit> RemoteInterpreter::end(Ending, Attention&) {
+  channel_.reset();
+  return end_;
+}
+
+Status RemoteInterpreter::put(capnp::MessageBuilder& message, bool awaited) {
   // Why there is no interpreter any more is for receive() to say.
   if (ended_) return Done{};
   Status sent = sendRequest(message.getRoot<schema::ToInterpreter>().asReader(), awaited);
@@ -194,24 +248,18 @@ Status RemoteInterpreter::sendOne(schema::ToInterpreter::Reader message, const s
   return Done{};
 }
 
-bool RemoteInterpreter::flush() {
-  if (ended_ || channel_->unsent() == 0) return false;
+void RemoteInterpreter::flush() {
   // If the connection is lost that shows in what is awaited.
   (void)channel_->flush().ok();
-  return true;
 }
 
-Result<std::optional<schema::FromInterpreter::Reader>> RemoteInterpreter::receive() {
-  for (;;) {
-    Result<bool> is = ready();
-    if (!is) return is.error();
-    if (*is) break;
-    pollfd fds[] = {{fd(), POLLIN, 0}};
-    if (attention_.poll(fds, patienceMs()) < 0 && attention_.cancelled()) return lost("nobody needs it");
-  }
+Result<std::optional<schema::FromInterpreter::Reader>> RemoteInterpreter::take() {
+  Result<bool> is = ready();
+  if (!is) return is.error();
+  if (!*is) return std::optional<schema::FromInterpreter::Reader>();
   if (message_) return std::exchange(message_, std::nullopt);
   if (!reason_.empty()) return Error{reason_};
-  return std::optional<schema::FromInterpreter::Reader>();
+  return gone();
 }
 
 Result<bool> RemoteInterpreter::ready() {

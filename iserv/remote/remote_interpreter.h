@@ -8,10 +8,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "iserv/front_end/front_end.h"
+#include "iserv/front_end/interpreter.h"
+#include "iserv/front_end/placed_data.h"
 #include "iserv/remote/channel.h"
 #include "iserv/remote/connect.h"
 #include "iserv/remote/digest_memory.h"
@@ -31,28 +33,35 @@ struct RemoteOptions {
   std::string ghcVersion;
   schema::Way way = schema::Way::VANILLA;
   std::string buildIdentity;
+  std::set<std::string> libraries;  // system libraries that it is linked with: "libgmp.so"
 };
 
-class RemoteInterpreter : public RemoteLink {
+class RemoteInterpreter : public Interpreter {
  public:
   // Connects, and says hello; the answer is awaited when something is. Fails with what could not be reached.
-  // `attention` must outlive the result, and is paid in all waits: they fail if it is cancelled.
-  static Result<std::unique_ptr<RemoteLink>> connect(RemoteOptions options, Attention& attention);
+  static Result<std::unique_ptr<Interpreter>> connect(RemoteOptions options, Attention& attention);
   ~RemoteInterpreter() noexcept(false) override;
 
-  Status send(capnp::MessageBuilder& message, bool awaited = true) override;
-  Result<std::optional<schema::FromInterpreter::Reader>> receive() override;
-  bool flush() override;
+  Result<Answer> answer(schema::Request::Reader request, schema::Reply::Builder reply) override;
+  Status sendAnswer(capnp::MessageBuilder& message) override;
+  void flush() override;
+  bool hasUnsent() const override { return !ended_ && channel_->unsent() > 0; }
+  size_t mostPending() const override;
   Result<bool> ready() override;
   bool buffered() const override { return message_.has_value() || channel_->buffered(); }
   int fd() const override { return channel_->fd(); }
   int patienceMs() const override;
-  std::optional<Child::Exit> end() const override { return end_; }
   void interrupt() override { interrupt_ = true; }
+  std::string hintOnMissing(const std::string& subject) const override;
+  std::optional<Child::Exit> end(Ending why, Attention& attention) override;
 
  private:
   RemoteInterpreter(RemoteOptions options, Attention& attention, Connected connected);
 
+  Status put(capnp::MessageBuilder& message, bool awaited) override;
+  Result<std::optional<schema::FromInterpreter::Reader>> take() override;
+  void sendPlaced(const std::string& subject);
+  bool answerAhead(schema::Request::Reader request, schema::Reply::Builder reply) const;
   Status sayHello();
   Status sendRequest(schema::ToInterpreter::Reader message, bool awaited);
   Status sendOne(schema::ToInterpreter::Reader message, const std::optional<ContentSource>& content,
@@ -74,6 +83,8 @@ class RemoteInterpreter : public RemoteLink {
   HostFiles files_;
   // What was loaded from these paths.
   std::map<std::string, std::optional<ContentSource>> loaded_;
+  PlacedData placed_;
+  std::string libraryDirectory_;  // that the compiler has named last
   // Replies to requests that the front end has not made are not for it: by request, whether one is.
   std::deque<bool> replies_;
   struct Wanted {

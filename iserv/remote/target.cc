@@ -17,6 +17,7 @@
 #include "iserv/base/file_view.h"
 #include "iserv/base/manifest.h"
 #include "iserv/front_end/front_end.h"
+#include "iserv/front_end/shared_interpreter.h"
 #include "iserv/remote/remote_client.h"
 #include "linker/mapped_file.h"
 #include "protocol/contain.h"
@@ -76,6 +77,7 @@ class Service {
     int status = 1;
     Status seen = showFiles();
     if (seen) {
+      frontEnd_.start = [&](InterpreterUser user) { return startInterpreter(program_, std::move(user)); };
       FrontEnd frontEnd(frontEnd_, *client_);
       status = frontEnd.run();
     } else {
@@ -184,21 +186,22 @@ class Service {
       return differ("build", toString(code.getBuildIdentity()), identity->second);
     }
 
-    frontEnd_.way = code.getWay();
+    program_.ghcVersion = frontEnd_.version->name;
+    program_.way = code.getWay();
     std::string suffix(waySuffix(code.getWay()));
     // A directory that is made for a target has programs that prepare for an interpreter first.
-    frontEnd_.program = directory + "/launch-interpreter" + suffix;
-    if (access(frontEnd_.program.c_str(), X_OK) != 0) frontEnd_.program = directory + "/interpreter" + suffix;
-    frontEnd_.programName = "iserv" + suffix;
-    frontEnd_.identity = identity->second;
-    frontEnd_.libraries = manifest->libraries[identity->first];
-    for (auto word : client.getRtsOptions()) frontEnd_.rtsOptions.emplace_back(word.cStr());
+    program_.path = directory + "/launch-interpreter" + suffix;
+    if (access(program_.path.c_str(), X_OK) != 0) program_.path = directory + "/interpreter" + suffix;
+    program_.name = "iserv" + suffix;
+    program_.identity = identity->second;
+    program_.libraries = manifest->libraries[identity->first];
+    for (auto word : client.getRtsOptions()) program_.rtsOptions.emplace_back(word.cStr());
     readBootContent(directory, identity->first);
     auto configuration = readConfiguration();
     if (!configuration) return configuration.error();
     std::string broker = options_.root + "/iserv/iservd";
-    bool shares = configuration->share && frontEnd_.rtsOptions.empty() && access(broker.c_str(), X_OK) == 0;
-    if (shares) frontEnd_.broker = broker;
+    bool shares = configuration->share && program_.rtsOptions.empty() && access(broker.c_str(), X_OK) == 0;
+    if (shares) program_.broker = broker;
     return Done{};
   }
 
@@ -296,7 +299,7 @@ class Service {
       if (!finished) return finished.error();
       place = *finished;
     }
-    frontEnd_.view = FileView{root, *place, directory_};
+    program_.view = FileView{root, *place, directory_};
     return Done{};
   }
 
@@ -351,6 +354,7 @@ class Service {
   std::unique_ptr<ContentStore> store_;
   BootContent boot_;
   std::optional<RemoteClient> client_;
+  InterpreterProgram program_;
   FrontEndOptions frontEnd_;
   std::unique_ptr<capnp::MallocMessageBuilder> own_;    // a CodeDescription
   std::unique_ptr<capnp::MallocMessageBuilder> files_;  // a ProjectFiles

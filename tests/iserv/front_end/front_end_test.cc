@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "iserv/front_end/ghc_pipes.h"
+#include "iserv/front_end/shared_interpreter.h"
 #include "tests/iserv/temporary_directory.h"
 
 namespace splicehost {
@@ -63,15 +64,17 @@ class FrontEndTest : public ::testing::Test {
   // Runs a front end whose interpreter is a shell script, which has the front end's socket as
   // descriptor 3, and whose GHC sends `fromGhc` and no more. GHC hangs up at once if `ghcLeaves`.
   int run(const std::string& script, const std::string& fromGhc, std::string* toGhc = nullptr, bool ghcLeaves = false) {
-    FrontEndOptions options;
-    options.version = ghc::findVersion("9.0.2");
-    options.program = directory_.write("interpreter", "#!/bin/bash\nexec 3<&$2\n" + kTakeHello + script + "\n");
-    options.programName = "interpreter";
-    chmod(options.program.c_str(), 0755);
-    return run(options, fromGhc, toGhc, ghcLeaves);
+    InterpreterProgram program;
+    program.path = directory_.write("interpreter", "#!/bin/bash\nexec 3<&$2\n" + kTakeHello + script + "\n");
+    program.name = "interpreter";
+    chmod(program.path.c_str(), 0755);
+    return run(program, fromGhc, toGhc, ghcLeaves);
   }
 
-  int run(FrontEndOptions& options, const std::string& fromGhc, std::string* toGhc, bool ghcLeaves) {
+  int run(const InterpreterProgram& program, const std::string& fromGhc, std::string* toGhc, bool ghcLeaves) {
+    FrontEndOptions options;
+    options.version = ghc::findVersion("9.0.2");
+    options.start = [&](InterpreterUser user) { return startInterpreter(program, std::move(user)); };
     int requests[2], answers[2];
     if (pipe2(requests, O_CLOEXEC) != 0 || pipe2(answers, O_CLOEXEC) != 0) abort();
     if (write(requests[1], fromGhc.data(), fromGhc.size()) < 0) abort();
@@ -121,14 +124,13 @@ TEST_F(FrontEndTest, EndsQuietlyWithGhc) {
 }
 
 TEST_F(FrontEndTest, SaysWhichProgramCannotBeStarted) {
-  FrontEndOptions options;
-  options.version = ghc::findVersion("9.0.2");
-  options.program = directory_.path() / "nothing-here";
+  InterpreterProgram program;
+  program.path = directory_.path() / "nothing-here";
   ::testing::internal::CaptureStderr();
-  int status = run(options, kShutdown, nullptr, false);
+  int status = run(program, kShutdown, nullptr, false);
   std::string said = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(status, 1);
-  EXPECT_TRUE(has(said, options.program)) << said;
+  EXPECT_TRUE(has(said, program.path)) << said;
 }
 
 TEST_F(FrontEndTest, SaysWhatIsWrongWithGhcsMessage) {
