@@ -36,10 +36,15 @@ ONE_WAY_IS_ENOUGH = ("test_c_code.", "test_denied.", "test_ends.", "test_kill.",
                      "test_scale.", "test_sharing_ghci.", "test_home_units.",
                      "test_identical.IdenticalProducts.test_make_")
 
-# Matters of files, processes and packets, which no GHC makes different; the last two build projects again and again.
-NO_GHC_MAKES_A_DIFFERENCE = ("test_denied.", "test_mutated_streams.", "test_sharing_confinement.",
-                             "test_sharing_file_systems.", "test_sharing_packets.",
-                             "test_sharing_faults.Kills.test_kill_", "test_sharing_faults.Stopped.test_zygotes_during")
+# Matters of files, processes, connections and packets, which no GHC makes different; the last two build projects again
+# and again.
+NO_GHC_MAKES_A_DIFFERENCE = ("test_control.CommandLine.", "test_control.Config.", "test_control.Log.", "test_denied.",
+                             "test_mutated_streams.", "test_remote.Faults.", "test_remote.Greeting.",
+                             "test_remote.Strangers.", "test_remote.Tcp.", "test_sharing_brokers.",
+                             "test_sharing_confinement.", "test_sharing_content.WithinOneTick.",
+                             "test_sharing_file_systems.", "test_sharing_packets.", "test_sharing_security.",
+                             "test_sharing_swaps.", "test_sharing_faults.Kills.test_kill_",
+                             "test_sharing_faults.Stopped.test_zygotes_during")
 
 # More than so many unsteady tests in one run are no accident of the machine's.
 UNSTEADY_ALLOWED = 3
