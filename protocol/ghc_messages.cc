@@ -1,6 +1,7 @@
 #include "protocol/ghc_messages.h"
 
 #include "protocol/ghc_codec.h"
+#include "protocol/hash.h"
 #include "protocol/message_layout.h"
 
 namespace splicehost::ghc {
@@ -28,10 +29,9 @@ void encodeRequest(const Version& version, Request::Reader request, Writer& out)
 }
 
 uint64_t sharedObjectHandle(std::string_view name) {
-  // FNV-1a.
-  uint64_t hash = 0xcbf29ce484222325;
-  for (char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  return hash != 0 ? hash : 1;
+  Hash hash;
+  hash.add(name);
+  return hash.value() != 0 ? hash.value() : 1;
 }
 
 Status encodeReply(const Version& version, Request::Which which, Reply::Reader reply, Writer& out) {

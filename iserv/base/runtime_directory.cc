@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "iserv/base/process_identity.h"
+#include "protocol/hash.h"
 #include "protocol/system.h"
 
 namespace splicehost {
@@ -45,13 +46,10 @@ Status checkOwn(const std::string& path, mode_t forbidden) {
   return Done{};
 }
 
-// A 64-bit FNV-1a hash. Nobody gains by a collision: whoever could make a socket of a given name is the
-// same user.
+// Of what names a socket. Whoever could make one of a given name is the same user.
 class Digest {
  public:
-  void add(std::string_view bytes) {
-    for (char byte : bytes) value_ = (value_ ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
-  }
+  void add(std::string_view bytes) { hash_.add(bytes); }
   void add(uint64_t number) { add({reinterpret_cast<const char*>(&number), sizeof number}); }
   void add(const timespec& time) {
     add(static_cast<uint64_t>(time.tv_sec));
@@ -65,13 +63,13 @@ class Digest {
 
   std::string hexadecimal() const {
     std::array<char, kDigits> digits;
-    auto end = std::to_chars(digits.data(), digits.data() + kDigits, value_, 16).ptr;
+    auto end = std::to_chars(digits.data(), digits.data() + kDigits, hash_.value(), 16).ptr;
     std::string text(digits.data(), end);
     return std::string(kDigits - text.size(), '0') + text;
   }
 
  private:
-  uint64_t value_ = 0xcbf29ce484222325;
+  Hash hash_;
 };
 
 std::string variable(const char* name) {

@@ -2,13 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstring>
 
+#include "iserv/base/process.h"
 #include "protocol/contain.h"
 #include "protocol/system.h"
 
@@ -30,40 +29,14 @@ Result<Ends> connectedSockets() {
   return Ends{kj::AutoCloseFd(ends[0]), kj::AutoCloseFd(ends[1])};
 }
 
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> result;
-  for (std::string& word : words) result.push_back(word.data());
-  result.push_back(nullptr);
-  return result;
-}
-
-// Not by libuv, which insists on collecting the statuses of processes that it has started. (Note [Who
-// buries the dead].)
+// Its end is seen by whoever collects those of all processes. (Note [Who buries the dead].)
 Result<pid_t> spawn(const Interpreter& interpreter, int socket) {
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&files, socket, kZygoteFd);
-
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  sigset_t all, none;
-  sigfillset(&all);
-  sigemptyset(&none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-
-  std::vector<std::string> words = {interpreter.name, "--zygote", std::to_string(kZygoteFd)};
-  std::vector<std::string> environment = interpreter.environment;
-  pid_t process = 0;
-  int error = posix_spawn(&process, interpreter.program.c_str(), &files, &attributes, pointers(words).data(),
-                          pointers(environment).data());
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&files);
-  if (error != 0) return systemError(interpreter.program, error);
-  return process;
+  kj::AutoCloseFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (null.get() < 0) return systemError("/dev/null");
+  return startProgram({.program = interpreter.program,
+                       .arguments = {interpreter.name, "--zygote", std::to_string(kZygoteFd)},
+                       .environment = interpreter.environment,
+                       .descriptors = {{null.get(), STDIN_FILENO}, {null.get(), STDOUT_FILENO}, {socket, kZygoteFd}}});
 }
 
 DoneOperation readDone(const Operation& operation, schema::LoadedFile::Reader file) {

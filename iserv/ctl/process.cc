@@ -1,16 +1,13 @@
 #include "iserv/ctl/process.h"
-#include "protocol/system.h"
 
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <iterator>
 #include <thread>
+
+#include "iserv/base/process.h"
 
 namespace splicehost::ctl {
 
@@ -208,31 +205,12 @@ std::vector<Finished> ProcessRunner::runAll(const std::vector<Command>& commands
 }
 
 Result<int> runInForeground(const std::vector<std::string>& words) {
-  std::vector<char*> argv;
-  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  auto failed = [&] { return systemError(words[0]); };
-
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t keyboard;
-  sigemptyset(&keyboard);
-  for (int number : {SIGINT, SIGQUIT}) {
-    sigaddset(&keyboard, number);
-    signal(number, SIG_IGN);
-  }
-  posix_spawnattr_setsigdefault(&attributes, &keyboard);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-  pid_t child;
-  errno = posix_spawnp(&child, argv[0], nullptr, &attributes, argv.data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  if (errno != 0) return failed();
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) return failed();
-  }
+  for (int number : {SIGINT, SIGQUIT}) signal(number, SIG_IGN);
+  auto process = Process::start({.program = words[0], .arguments = words, .resetsSignals = false});
+  if (!process) return process.error();
+  auto exit = *process->awaitEnd(-1);
   for (int number : {SIGINT, SIGQUIT}) signal(number, SIG_DFL);
-  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  return exit.signal != 0 ? 128 + exit.signal : static_cast<int>(exit.status);
 }
 
 }  // namespace splicehost::ctl

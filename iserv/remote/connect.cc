@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <thread>
 
 #include "iserv/remote/lookup.h"
 #include "iserv/remote/tls.h"
@@ -80,7 +79,7 @@ Result<Connected> startCommand(const Destination& destination, Attention* attent
   }
   setpgid(pid, pid);
   int fd = own.release();
-  return Connected{plainStream(fd, fd), std::make_unique<Command>(pid, kj::mv(alive), attention)};
+  return Connected{plainStream(fd, fd), std::make_unique<Command>(Process(pid), kj::mv(alive), attention)};
 }
 
 // Connects a socket that is not blocking.
@@ -201,23 +200,17 @@ Command::~Command() {
   auto patience = attention_ != nullptr && attention_->cancelled() ? kCancelledPatience : kCommandPatience;
   // Its connection is closed, which ends it, unless something is wrong.
   if (ended(patience)) return;
-  kill(-pid_, SIGTERM);
+  kill(-process_.id(), SIGTERM);
   if (ended(patience)) return;
-  kill(-pid_, SIGKILL);
+  kill(-process_.id(), SIGKILL);
   (void)ended(patience);
 }
 
 std::optional<std::string> Command::ended(milliseconds patience) {
-  for (auto end = Clock::now() + patience;;) {
-    int status = 0;
-    if (!status_ && waitpid(pid_, &status, WNOHANG) == pid_) status_ = status;
-    if (status_) {
-      if (WIFSIGNALED(*status_)) return "was ended by signal " + std::to_string(WTERMSIG(*status_));
-      return "ended with exit status " + std::to_string(WEXITSTATUS(*status_));
-    }
-    if (Clock::now() >= end) return std::nullopt;
-    std::this_thread::sleep_for(milliseconds(1));
-  }
+  auto exit = process_.awaitEnd(patience.count());
+  if (!exit) return std::nullopt;
+  if (exit->signal != 0) return "was ended by signal " + std::to_string(exit->signal);
+  return "ended with exit status " + std::to_string(exit->status);
 }
 
 }  // namespace splicehost::remote

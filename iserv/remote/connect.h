@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "iserv/base/process.h"
 #include "iserv/remote/stream.h"
 #include "protocol/attention.h"
 #include "protocol/result.h"
@@ -33,9 +34,9 @@ Result<Destination> parseDestination(const std::string& text);
 // A running command. When this object goes, so does the command, with all that is in its process group.
 class Command {
  public:
-  // `pid` leads its process group, which ends when `alive` is closed. `attention`, if there is one, must outlive this.
-  Command(pid_t pid, kj::AutoCloseFd alive, Attention* attention)
-      : pid_(pid), alive_(kj::mv(alive)), attention_(attention) {}
+  // It leads its process group, which ends when `alive` is closed. `attention`, if there is one, must outlive this.
+  Command(Process process, kj::AutoCloseFd alive, Attention* attention)
+      : process_(std::move(process)), alive_(kj::mv(alive)), attention_(attention) {}
   Command(const Command&) = delete;
   Command& operator=(const Command&) = delete;
   ~Command();
@@ -43,10 +44,9 @@ class Command {
   std::optional<std::string> ended(std::chrono::milliseconds patience);
 
  private:
-  pid_t pid_;
+  Process process_;
   kj::AutoCloseFd alive_;
   Attention* attention_;
-  std::optional<int> status_;
 };
 
 struct Connected {

@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "protocol/hash.h"
+
 namespace splicehost::remote {
 
 namespace {
@@ -32,12 +34,11 @@ struct Record {
   uint64_t checksum;
 };
 
-// 64-bit FNV-1a of all but the checksum: against torn writes, not against malice.
+// Of all but the checksum: against torn writes, not against malice.
 uint64_t checksum(const Record& record) {
-  uint64_t value = 0xcbf29ce484222325;
-  auto* bytes = reinterpret_cast<const unsigned char*>(&record);
-  for (size_t i = 0; i < offsetof(Record, checksum); ++i) value = (value ^ bytes[i]) * 0x100000001b3;
-  return value;
+  Hash hash;
+  hash.add({reinterpret_cast<const char*>(&record), offsetof(Record, checksum)});
+  return hash.value();
 }
 
 // Another one after each start of the kernel; nothing if it is not known.

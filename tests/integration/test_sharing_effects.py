@@ -60,6 +60,43 @@ __attribute__((constructor)) static void start(void) { fd = open("/etc/passwd", 
 int effect_answer(void) { char c; return lseek(fd, 0, SEEK_CUR) == 0 && read(fd, &c, 1) == 1 ? 42 : 0; }
 """
 
+MAPPING = """
+#include <sys/mman.h>
+static int* shared;
+__attribute__((constructor)) static void start(void) {
+  shared = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+int effect_answer(void) { return (*shared)++ == 0 ? 42 : 0; }
+"""
+
+CHILD = """
+#include <sys/wait.h>
+#include <unistd.h>
+static pid_t child;
+__attribute__((constructor)) static void start(void) { if ((child = fork()) == 0) _exit(42); }
+int effect_answer(void) { int status; return waitpid(child, &status, 0) == child ? WEXITSTATUS(status) : 0; }
+"""
+
+TIMER = """
+#include <time.h>
+static timer_t timer;
+__attribute__((constructor)) static void start(void) {
+  struct sigevent nothing = {.sigev_notify = SIGEV_NONE};
+  struct itimerspec time = {.it_value = {.tv_sec = 1000}};
+  timer_create(CLOCK_MONOTONIC, &nothing, &timer);
+  timer_settime(timer, 0, &time, 0);
+}
+int effect_answer(void) { struct itimerspec left; return timer_gettime(timer, &left) == 0 && left.it_value.tv_sec ? 42 : 0; }
+""".replace("#include <time.h>", "#define _GNU_SOURCE\n#include <signal.h>\n#include <time.h>")
+
+HANDLER = """
+#include <signal.h>
+static volatile int answer;
+static void handle(int number) { (void)number; answer = 42; }
+__attribute__((constructor)) static void start(void) { signal(SIGUSR2, handle); }
+int effect_answer(void) { raise(SIGUSR2); return answer; }
+"""
+
 # Only where there is not the client's environment, which is in the broker's processes.
 ABORT = """
 #include <stdlib.h>
@@ -69,7 +106,14 @@ int effect_answer(void) { return 42; }
 
 EXIT = ABORT.replace("abort()", "exit(0)")
 
+HANG = ABORT.replace("abort()", "for (;;) pause()").replace("#include <stdlib.h>", "#include <stdlib.h>\n#include <unistd.h>")
+
+# What hangs is given up after 20 s, and later on a busy machine.
+UNSHARED_SECONDS = 420
+
 EFFECTS = {"thread": (THREAD, "threads"), "print": (PRINT, "prints"), "file": (FILE, "open files"),
+           "mapping": (MAPPING, "shared memory"), "child": (CHILD, "children"), "timer": (TIMER, "timers"),
+           "handler": (HANDLER, "signal handling"), "hang": (HANG, "too long"),
            "abort": (ABORT, "signal 6"), "exit": (EXIT, "exit status 0")}
 
 
@@ -84,6 +128,24 @@ class Effects(SharingTest):
     @for_each(way=[way for way in WAYS if way.name != "vanilla"])
     def test_shared_object_with_a_thread(self, way):
         self.check_shared_object(way, "thread")
+
+    @for_each(way=WAYS)
+    def test_dependency(self, way):
+        """What a library needs is loaded with it."""
+        self.write_modules(THREAD.replace("effect_answer", "inner_answer"))
+        self.workspace.write("outer.c", "int inner_answer(void);\nint effect_answer(void) { return inner_answer(); }\n")
+        self.run_well("gcc", "-shared", "-fPIC", "-pthread", "effect.c", "-o", "libinner.so")
+        self.run_well("gcc", "-shared", "-fPIC", "outer.c", "-L.", "-linner", "-o", "libeffect.so")
+        self.compile(way, "Calls.hs")
+        self.check(way, "threads", f"-L{self.workspace.cwd}", "-leffect")
+
+    @for_each(way=[way for way in WAYS if way.name != "dynamic"])
+    def test_object(self, way):
+        """GHC loads objects of the command line after the packages, where nothing is shared."""
+        self.write_modules(THREAD)
+        self.run_well("gcc", "-fPIC", "-c", "effect.c")
+        self.compile(way, "Calls.hs")
+        self.check_output(way, "effect.o")
 
     @for_each(way=[way for way in WAYS if way.name != "dynamic"])
     def test_package(self, way):
@@ -122,14 +184,18 @@ class Effects(SharingTest):
         done = self.workspace.run(*command)
         self.assertEqual(done.status, 0, done)
 
-    def check(self, way, why, *arguments):
+    def check_output(self, way, *arguments, hangs=False):
         alone = self.compile_directly(way, *arguments, "UsesEffect.hs")
         self.assertEqual(alone.stdout, "42\n", alone)
         for _ in range(3):
             done = self.compile(way, *arguments, "UsesEffect.hs", timeout=30)
             self.assertEqual((done.stdout, done.stderr), (alone.stdout, alone.stderr))
-            self.wait_until_grown(0)
-        self.wait_for(lambda: why in str(self.unshared()), f"the status says {why}")
+            if not hangs:
+                self.wait_until_grown(0)
+
+    def check(self, way, why, *arguments):
+        self.check_output(way, *arguments, hangs=why == "too long")
+        self.wait_for(lambda: why in str(self.unshared()), f"the status says {why}", UNSHARED_SECONDS)
         self.assertEqual(len(self.unshared()), 1)
         table = self.workspace.run(ISERVCTL, "status").stdout
         self.assertIn(why, table)

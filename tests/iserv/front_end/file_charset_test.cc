@@ -36,6 +36,7 @@ TEST(FileCharset, RefusesWhatItHasNot) {
 TEST(FileCharset, OfALocaleThatIsNotThereIsThatOfC) {
   setenv("LC_ALL", "xx_XX.KOI8-R", 1);
   Result<FileCharset> charset = localeCharset();
+  unsetenv("LC_ALL");
   ASSERT_TRUE(charset.ok());
   EXPECT_EQ(*charset, FileCharset::kUtf8);
 }
