@@ -76,24 +76,28 @@ Status PacketSocket::send(capnp::MessageBuilder& message, std::span<const int> f
   } else {
     words = capnp::messageToFlatArray(message);
   }
+  return sendPacket(fd_.get(), where, std::as_bytes(std::span(words.begin(), words.size())), all);
+}
 
-  iovec parts[] = {{&where, sizeof where}, {words.begin(), words.asBytes().size()}};
+Status sendPacket(int socket, uint64_t where, std::span<const std::byte> rest, std::span<const int> fds) {
+  constexpr size_t kMostFds = PacketSocket::kMaxFds + 1;
+  iovec parts[] = {{&where, sizeof where}, {const_cast<std::byte*>(rest.data()), rest.size()}};
   msghdr header = {};
   header.msg_iov = parts;
   header.msg_iovlen = 2;
-  alignas(cmsghdr) char control[CMSG_SPACE((kMaxFds + 1) * sizeof(int))] = {};
-  if (all.size() > kMaxFds + 1) return Error{"too many fds for one packet"};
-  if (!all.empty()) {
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostFds * sizeof(int))] = {};
+  if (fds.size() > kMostFds) return Error{"too many fds for one packet"};
+  if (!fds.empty()) {
     header.msg_control = control;
-    header.msg_controllen = CMSG_SPACE(all.size() * sizeof(int));
+    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
     cmsghdr* rights = CMSG_FIRSTHDR(&header);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(all.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(rights), all.data(), all.size() * sizeof(int));
+    rights->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
   }
   for (;;) {
-    if (sendmsg(fd_.get(), &header, MSG_NOSIGNAL) >= 0) return Done{};
+    if (sendmsg(socket, &header, MSG_NOSIGNAL) >= 0) return Done{};
     if (errno != EINTR) return systemError("sendmsg");
   }
 }

@@ -11,6 +11,8 @@
 #include <capnp/serialize.h>
 #include <kj/io.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -68,6 +70,10 @@ class PacketSocket {
   kj::AutoCloseFd fd_;
   bool wouldBlock_ = false;
 };
+
+// Sends a packet as it is: its first word, the bytes that follow, and fds, which stay the caller's. Fails as
+// PacketSocket::send(), which is the way to send a message; tests send what is none.
+Status sendPacket(int socket, uint64_t where, std::span<const std::byte> rest, std::span<const int> fds = {});
 
 // The user id of the process at the other end of a connected Unix socket. Fails if that cannot be told.
 struct Peer {

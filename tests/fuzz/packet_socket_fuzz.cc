@@ -5,13 +5,11 @@
 #include <kj/string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <span>
 
 #include "protocol/broker.capnp.h"
@@ -37,24 +35,6 @@ kj::AutoCloseFd memoryWith(Bytes content, bool sealed) {
   return memory;
 }
 
-void sendPacket(int socket, uint64_t where, Bytes rest, int fd) {
-  iovec parts[] = {{&where, sizeof where}, {const_cast<std::byte*>(rest.data()), rest.size()}};
-  msghdr header = {};
-  header.msg_iov = parts;
-  header.msg_iovlen = 2;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  if (fd >= 0) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-  }
-  require(sendmsg(socket, &header, MSG_NOSIGNAL) >= 0);
-}
-
 template <typename Root>
 void receive(uint8_t kind, Bytes content) {
   int ends[2];
@@ -64,7 +44,9 @@ void receive(uint8_t kind, Bytes content) {
   bool inMemory = kind % 4 == 1 || kind % 4 == 2;
   kj::AutoCloseFd memory = inMemory ? memoryWith(content, kind % 4 == 1) : kj::AutoCloseFd();
   uint64_t where = kind % 4 == 0 ? 0 : inMemory ? 1 : kind;
-  sendPacket(peer.get(), where, inMemory ? Bytes() : content, memory.get());
+  int fds[] = {memory.get()};
+  Status sent = sendPacket(peer.get(), where, inMemory ? Bytes() : content, std::span(fds, inMemory ? 1 : 0));
+  require(sent.ok());
   auto packet = socket.receive<Root>();
   if (!packet) return require(!packet.error().message.empty());
   require(packet->has_value());

@@ -23,6 +23,7 @@
 #include <fstream>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -343,21 +344,7 @@ class Storm {
       all.push_back(memory.get());
       words = nullptr;
     }
-    iovec parts[] = {{&where, sizeof where}, {words.begin(), words.asBytes().size()}};
-    msghdr header = {};
-    header.msg_iov = parts;
-    header.msg_iovlen = 2;
-    alignas(cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = {};
-    if (!all.empty()) {
-      header.msg_control = control;
-      header.msg_controllen = CMSG_SPACE(all.size() * sizeof(int));
-      cmsghdr* rights = CMSG_FIRSTHDR(&header);
-      rights->cmsg_level = SOL_SOCKET;
-      rights->cmsg_type = SCM_RIGHTS;
-      rights->cmsg_len = CMSG_LEN(all.size() * sizeof(int));
-      std::memcpy(CMSG_DATA(rights), all.data(), all.size() * sizeof(int));
-    }
-    if (sendmsg(client, &header, MSG_NOSIGNAL) < 0) return false;
+    if (!sendPacket(client, where, std::as_bytes(std::span(words.begin(), words.size())), all)) return false;
     ++sent_;
     changed_ += changes ? 1 : 0;
     return true;

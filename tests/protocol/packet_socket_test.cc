@@ -102,21 +102,8 @@ TEST_F(PacketSocketTest, RefusesNonsense) {
 TEST_F(PacketSocketTest, DoesNotTrustMemoryThatCanChange) {
   kj::AutoCloseFd memory(memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   ASSERT_EQ(ftruncate(memory.get(), 4096), 0);
-  uint64_t where = 1;
-  iovec part = {&where, sizeof where};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof(int));
-  int fd = memory.get();
-  memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-  ASSERT_EQ(sendmsg(ours_->fd(), &header, 0), 8);
+  int fds[] = {memory.get()};
+  ASSERT_TRUE(sendPacket(ours_->fd(), 1, {}, fds));
   auto received = theirs_->receive<ToBroker>();
   ASSERT_FALSE(received);
   EXPECT_NE(received.error().message.find("sealed"), std::string::npos);

@@ -725,20 +725,8 @@ TEST_F(BrokerTest, SurvivesWhateverDies) {
 void sendRaw(Client& client, kj::ArrayPtr<const capnp::word> words) {
   kj::AutoCloseFd directory(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   int fds[] = {directory.get(), directory.get()};
-  uint64_t where = 0;
-  iovec parts[] = {{&where, sizeof where}, {const_cast<capnp::word*>(words.begin()), words.asBytes().size()}};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
-  msghdr header = {};
-  header.msg_iov = parts;
-  header.msg_iovlen = 2;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof fds);
-  memcpy(CMSG_DATA(rights), fds, sizeof fds);
-  ASSERT_GT(sendmsg(client.socket().fd(), &header, 0), 0);
+  Status sent = sendPacket(client.socket().fd(), 0, std::as_bytes(std::span(words.begin(), words.size())), fds);
+  ASSERT_TRUE(sent) << sent.error().message;
 }
 
 // A pointer in a place that the schema does not know is copied with what is around it, and leads nowhere.
