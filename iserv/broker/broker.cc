@@ -263,10 +263,10 @@ void Broker::attached(ClientId id, Result<NewSession> result) {
   attached.setZygote(static_cast<uint32_t>(result->zygote));
   send(id, message);
 
-  ++attaches_;
-  hits_ += result->hit ? 1 : 0;
-  savedNanoseconds_ += result->savedNanoseconds;
-  Session session{0, result->zygote, linker::systemClock(), result->replayed, std::move(result->process)};
+  ++totals_.attaches;
+  totals_.hits += result->hit ? 1 : 0;
+  totals_.savedNanoseconds += result->savedNanoseconds;
+  Session session{{0, result->zygote, linker::systemClock(), result->replayed}, std::move(result->process)};
   if (auto client = clients_.find(id); client != clients_.end()) {
     client->second.session = process;
     session.clientProcessId = client->second.processId;
@@ -366,11 +366,18 @@ void Broker::answer(ClientId id, capnp::MessageBuilder& message) {
 }
 
 void Broker::sendStatus(ClientId id) {
-  measure([this, id](const Memory& memory) {
+  measure([this, id](const MemoryUses& memory) {
     capnp::MallocMessageBuilder message;
-    writeStatus(message.initRoot<schema::FromBroker>().initStatus(), memory);
+    writeStatus(state(), memory, message.initRoot<schema::FromBroker>().initStatus());
     answer(id, message);
   });
+}
+
+BrokerState Broker::state() const {
+  BrokerState state{started_, rendezvous_.directory(), configuration_.memoryBytes, uv_now(&loop_), totals_, {}, {}};
+  for (const auto& [key, tree] : trees_) state.trees.push_back(tree.get());
+  for (const auto& [process, session] : sessions_) state.sessions.emplace_back(process, &session);
+  return state;
 }
 
 // --- limits
@@ -472,15 +479,15 @@ void Broker::refreshMemory() {
   measuring_ = true;
   measuredAt_ = now;
   measuredActivity_ = activity();
-  measure([this](const Memory& memory) {
+  measure([this](const MemoryUses& memory) {
     measuring_ = false;
     memory_ = memory;
     if (!windingDown_) keepLimits();
   });
 }
 
-void Broker::measure(std::function<void(const Memory&)> done) {
-  auto memory = std::make_shared<Memory>();
+void Broker::measure(std::function<void(const MemoryUses&)> done) {
+  auto memory = std::make_shared<MemoryUses>();
   for (const auto& [key, tree] : trees_) {
     for (const auto& [node, zygote] : tree->zygotes()) {
       (*memory)[zygote->process->id()];

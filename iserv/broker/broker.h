@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "iserv/base/configuration.h"
@@ -15,6 +14,7 @@
 #include "iserv/broker/memory_use.h"
 #include "iserv/broker/processes.h"
 #include "iserv/broker/rendezvous.h"
+#include "iserv/broker/status.h"
 #include "iserv/broker/zygote_tree.h"
 #include "protocol/broker.capnp.h"
 #include "protocol/packet_socket.h"
@@ -50,15 +50,9 @@ class Broker {
     bool awaitsEnd = false;            // it said stop
   };
 
-  struct Session {
-    uint32_t clientProcessId;
-    pid_t zygote;
-    int64_t started;  // nanoseconds since 1970
-    uint32_t replayed;
+  struct Session : RunningSession {
     std::unique_ptr<ZygoteProcess> process;  // until it has taken over
   };
-
-  using Memory = std::unordered_map<pid_t, MemoryUse>;
 
   void listen();
   void accept();
@@ -72,7 +66,7 @@ class Broker {
   void identify(Client& client, std::string path);
   Status report(Client& client, schema::Report::Reader report);
   void sendStatus(ClientId id);
-  void writeStatus(schema::BrokerStatus::Builder status, const Memory& memory) const;
+  BrokerState state() const;
   Status refuse(Client& client, const std::string& why);
   Status refuseOnce(Client& client, const std::string& why);
   // Hangs up on a client that does not take it.
@@ -88,7 +82,7 @@ class Broker {
   void letIdleGo();
   void refreshMemory();
   // Measures all zygotes and spares, elsewhere, and calls back.
-  void measure(std::function<void(const Memory&)> done);
+  void measure(std::function<void(const MemoryUses&)> done);
   uint64_t activity() const;
 
   enum class Sessions { kWaitFor, kLeave };
@@ -114,9 +108,9 @@ class Broker {
   std::map<pid_t, Session> sessions_;
   ClientId lastClient_ = 0;
 
-  uint64_t attaches_ = 0, hits_ = 0, savedNanoseconds_ = 0;
+  SessionTotals totals_;
   uint64_t lastUsed_;  // in the loop's time: when a front end came
-  Memory memory_;      // as last measured
+  MemoryUses memory_;  // as last measured
   uint64_t measuredActivity_ = 0, measuredAt_ = 0;
   bool measuring_ = false;
 

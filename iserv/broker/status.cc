@@ -1,9 +1,12 @@
-// What the broker tells of itself.
+#include "iserv/broker/status.h"
 
 #include <unistd.h>
 
-#include "iserv/broker/broker.h"
+#include <utility>
+
 #include "iserv/broker/grower.h"
+#include "linker/content_identity.h"
+#include "protocol/text.h"
 
 namespace splicehost::broker {
 
@@ -12,12 +15,12 @@ namespace {
 using Zygotes = std::vector<std::pair<const ZygoteTree*, const Zygote*>>;
 
 // Those that are grown; root zygotes first.
-Zygotes listZygotes(const std::map<std::string, std::shared_ptr<ZygoteTree>>& trees) {
+Zygotes listZygotes(const std::vector<const ZygoteTree*>& trees) {
   Zygotes list;
   for (bool root : {true, false}) {
-    for (const auto& [key, tree] : trees) {
+    for (const ZygoteTree* tree : trees) {
       for (const auto& [node, zygote] : tree->zygotes()) {
-        if ((zygote->node->parent == nullptr) == root) list.emplace_back(tree.get(), zygote.get());
+        if ((zygote->node->parent == nullptr) == root) list.emplace_back(tree, zygote.get());
       }
     }
   }
@@ -50,13 +53,13 @@ struct Unshared {
 };
 
 // What sessions load themselves, or symbols that they link.
-std::vector<Unshared> listUnshared(const std::map<std::string, std::shared_ptr<ZygoteTree>>& trees) {
+std::vector<Unshared> listUnshared(const std::vector<const ZygoteTree*>& trees) {
   std::vector<Unshared> list;
-  for (const auto& [key, tree] : trees) {
+  for (const ZygoteTree* tree : trees) {
     for (const auto& entry : tree->grower().unshared().all()) {
-      list.push_back({tree.get(), entry.operation.file, entry.why});
+      list.push_back({tree, entry.operation.file, entry.why});
     }
-    tree->trie().forEach([&, tree = tree.get()](const LoadTrie::Node& node) {
+    tree->trie().forEach([&list, tree](const LoadTrie::Node& node) {
       std::string file = lastFile(node);
       if (!node.whyUnresolved.empty()) list.push_back({tree, file, node.whyUnresolved});
       if (node.unsharedSymbols.empty()) return;
@@ -68,15 +71,15 @@ std::vector<Unshared> listUnshared(const std::map<std::string, std::shared_ptr<Z
 
 }  // namespace
 
-void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& memory) const {
+void writeStatus(const BrokerState& broker, const MemoryUses& memory, schema::BrokerStatus::Builder status) {
   int64_t now = linker::systemClock();
   status.setProcessId(static_cast<uint32_t>(getpid()));
-  status.setStarted(started_);
-  status.setDirectory(rendezvous_.directory());
-  status.setAttaches(attaches_);
-  status.setHits(hits_);
-  status.setSavedNanoseconds(savedNanoseconds_);
-  status.setMemoryLimit(configuration_.memoryBytes);
+  status.setStarted(broker.started);
+  status.setDirectory(broker.directory);
+  status.setAttaches(broker.totals.attaches);
+  status.setHits(broker.totals.hits);
+  status.setSavedNanoseconds(broker.totals.savedNanoseconds);
+  status.setMemoryLimit(broker.memoryLimit);
   uint64_t used = 0;
   for (const auto& [process, use] : memory) used += use.proportionalBytes;
   status.setMemoryUsed(used);
@@ -85,10 +88,10 @@ void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& mem
     auto known = memory.find(process);
     return known == memory.end() ? MemoryUse() : known->second;
   };
-  Zygotes grown = listZygotes(trees_);
+  Zygotes grown = listZygotes(broker.trees);
   std::vector<const ZygoteTree*> growing;
-  for (const auto& [key, tree] : trees_) {
-    if (tree->grower().isBusy()) growing.push_back(tree.get());
+  for (const ZygoteTree* tree : broker.trees) {
+    if (tree->grower().isBusy()) growing.push_back(tree);
   }
   auto zygotes = status.initZygotes(static_cast<uint32_t>(grown.size() + growing.size()));
   uint32_t next = 0;
@@ -102,7 +105,7 @@ void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& mem
     describe(*tree, zygote->process->id(), files, memoryOf(zygote->process->id()), builder);
     builder.setForks(zygote->sessions);
     builder.setSpares(static_cast<uint32_t>(zygote->spares.size()));
-    auto unused = static_cast<int64_t>(uv_now(&loop_) - zygote->lastUsed);
+    auto unused = static_cast<int64_t>(broker.now - zygote->lastUsed);
     builder.setLastUsed(now - unused * 1'000'000);
     builder.setSymbols(static_cast<uint32_t>(zygote->node->symbols.size()));
     builder.setGrowing(zygote->successor != nullptr);
@@ -117,7 +120,7 @@ void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& mem
     builder.setGrowing(true);
   }
 
-  std::vector<Unshared> left = listUnshared(trees_);
+  std::vector<Unshared> left = listUnshared(broker.trees);
   auto unshared = status.initUnshared(static_cast<uint32_t>(left.size()));
   for (uint32_t i = 0; i < unshared.size(); ++i) {
     unshared[i].setFile(toData(left[i].file));
@@ -126,15 +129,15 @@ void Broker::writeStatus(schema::BrokerStatus::Builder status, const Memory& mem
     unshared[i].setWhy(left[i].why);
   }
 
-  auto sessions = status.initSessions(static_cast<uint32_t>(sessions_.size()));
+  auto sessions = status.initSessions(static_cast<uint32_t>(broker.sessions.size()));
   next = 0;
-  for (const auto& [process, session] : sessions_) {
+  for (const auto& [process, session] : broker.sessions) {
     auto builder = sessions[next++];
     builder.setProcessId(static_cast<uint32_t>(process));
-    builder.setClientProcessId(session.clientProcessId);
-    builder.setZygoteProcessId(static_cast<uint32_t>(session.zygote));
-    builder.setStarted(session.started);
-    builder.setReplayed(session.replayed);
+    builder.setClientProcessId(session->clientProcessId);
+    builder.setZygoteProcessId(static_cast<uint32_t>(session->zygote));
+    builder.setStarted(session->started);
+    builder.setReplayed(session->replayed);
   }
 }
 
