@@ -1,4 +1,7 @@
 // A front end on another machine, as the front end on the target sees it.
+//
+// Its requests name files by content, which the fetcher brings, and are given to the interpreter with the paths that
+// the content has here. The replies go back in the order of the requests, and after what was printed before them.
 #pragma once
 
 #include <capnp/message.h>
@@ -6,14 +9,15 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "iserv/front_end/client.h"
 #include "iserv/remote/channel.h"
+#include "iserv/remote/content_fetcher.h"
 #include "iserv/remote/content_store.h"
+#include "iserv/remote/output_forwarder.h"
+#include "iserv/remote/reply_reorder_buffer.h"
 #include "protocol/remote.capnp.h"
 
 namespace splicehost::remote {
@@ -27,6 +31,8 @@ class RemoteClient : public Client {
   // All must outlive this. What the interpreter prints arrives at `output` and `errors`, which are not blocking.
   RemoteClient(Channel& channel, ContentStore& store, const BootContent& boot, kj::AutoCloseFd output,
                kj::AutoCloseFd errors);
+  RemoteClient(const RemoteClient&) = delete;
+  RemoteClient& operator=(const RemoteClient&) = delete;
 
   // Has content brought that is not the file of a request, and waits for it: within this time of silence. Fails if it
   // cannot be had.
@@ -58,44 +64,23 @@ class RemoteClient : public Client {
     std::unique_ptr<capnp::MallocMessageBuilder> message;  // a ToTarget
     uint64_t number;
   };
-  // Content that is on its way.
-  struct Want {
-    uint64_t size = 0;
-    std::string name;
-    std::optional<ContentStore::Arrival> arrival;  // none: somebody else receives it
-    bool again = false;                            // it has arrived once, and was not what it should be
-  };
 
   Status handle(schema::ToTarget::Reader message);
-  Status want(const linker::ContentDigest& digest, uint64_t size, const std::string& name);
-  Status take(schema::ContentPart::Reader part);
-  Status lookForOthersContent();
-  Status sendWanted();
-  void passOnOutput();
-  void passOn(int fd, uint8_t stream);
-  void printed(uint8_t stream, std::string text);
+  Status handleInterpreter(schema::ToTarget::Reader message);
+  void sendWanted();
+  void nameFile(schema::Request::Reader theirs, const std::string& path, schema::Request::Builder ours);
   bool sendReply(uint64_t number, schema::Reply::Reader reply);
-  bool answerReady();
-  std::string translated(std::string text) const;
+  bool sendLoaded(uint64_t number, schema::Request::Reader request, const std::string& path);
   bool told(Status sent);
 
   Channel& channel_;
-  ContentStore& store_;
   const BootContent& boot_;
-  kj::AutoCloseFd output_, errors_;
+  ContentFetcher fetcher_;
+  ReplyReorderBuffer replies_;
+  OutputForwarder printed_;
   kj::AutoCloseFd events_;
   std::deque<Incoming> incoming_;
-  uint64_t arrived_ = 0;           // requests
-  std::vector<uint64_t> numbers_;  // of requests that the front end was given, by its serial
-  uint64_t nextReply_ = 0;         // the number of the request whose reply is due
-  std::map<uint64_t, std::unique_ptr<capnp::MallocMessageBuilder>> early_;  // replies that are not due
-  std::set<uint64_t> awaited_;
-  size_t unsent_ = 0;  // replies
-  std::map<linker::ContentDigest, Want> wants_;
-  std::vector<std::pair<linker::ContentDigest, uint64_t>> toAskFor_;
-  std::map<std::string, std::string> names_;            // a path here to its name there
-  std::map<linker::ContentDigest, std::string> paths_;  // of what was loaded
-  std::map<uint64_t, uint64_t> handles_;                // of shared objects: theirs to ours
+  std::map<uint64_t, uint64_t> handles_;  // of shared objects: theirs to ours
   std::vector<std::byte> answer_;
   std::string reason_;
   int signal_ = 0;

@@ -46,8 +46,13 @@ Error within(const Destination& destination, const Error& error) {
 Result<std::unique_ptr<Interpreter>> RemoteInterpreter::connect(RemoteOptions options, Attention& attention) {
   auto connected = connectTo(options.destination, options.connectPatience, &attention);
   if (!connected) return within(options.destination, connected.error());
+  return over(std::move(*connected), std::move(options), attention);
+}
+
+Result<std::unique_ptr<Interpreter>> RemoteInterpreter::over(Connected connected, RemoteOptions options,
+                                                             Attention& attention) {
   std::unique_ptr<RemoteInterpreter> interpreter(
-      new RemoteInterpreter(std::move(options), attention, std::move(*connected)));
+      new RemoteInterpreter(std::move(options), attention, std::move(connected)));
   if (Status said = interpreter->sayHello(); !said) return said.error();
   return std::unique_ptr<Interpreter>(std::move(interpreter));
 }

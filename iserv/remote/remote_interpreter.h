@@ -40,6 +40,8 @@ class RemoteInterpreter : public Interpreter {
  public:
   // Connects, and says hello; the answer is awaited when something is. Fails with what could not be reached.
   static Result<std::unique_ptr<Interpreter>> connect(RemoteOptions options, Attention& attention);
+  // The same, over a connection to the destination that is there already.
+  static Result<std::unique_ptr<Interpreter>> over(Connected connected, RemoteOptions options, Attention& attention);
   ~RemoteInterpreter() noexcept(false) override;
 
   Result<Answer> answer(schema::Request::Reader request, schema::Reply::Builder reply) override;

@@ -2,24 +2,19 @@
 
 #include "iserv/remote/content_store.h"
 
-#define OPENSSL_SUPPRESS_DEPRECATED
 #include <gtest/gtest.h>
-#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <utime.h>
 
 #include <fstream>
 
+#include "tests/iserv/remote/content.h"
 #include "tests/iserv/temporary_directory.h"
 
 namespace splicehost::remote {
 namespace {
 
-linker::ContentDigest digestOf(const std::string& text) {
-  linker::ContentDigest digest;
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.bytes.data());
-  return digest;
-}
+using testing::digestOf;
 
 std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
