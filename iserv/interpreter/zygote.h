@@ -10,16 +10,13 @@
 // the same way (iserv/base/process_state.h), the process says so, and is no zygote any more.
 #pragma once
 
-#include <sys/types.h>
-
-#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "iserv/interpreter/evaluator.h"
+#include "iserv/interpreter/forked_children.h"
+#include "iserv/interpreter/preloader.h"
 #include "iserv/interpreter/session.h"
-#include "linker/content_identity.h"
 #include "protocol/broker.capnp.h"
 #include "protocol/packet_socket.h"
 
@@ -38,12 +35,6 @@ class Zygote final : private ForkedProcess {
   Session& takeOrders();
 
  private:
-  // A fork of this process, until it ends.
-  struct ForkedChild {
-    pid_t processId;
-    kj::AutoCloseFd pidFd;  // readable when it has ended
-  };
-
   bool warmsUp() const override { return childPurpose_ == schema::ForkPurpose::SESSION; }
   Evaluations& prepare() override;
   [[noreturn]] void end() override;
@@ -51,22 +42,16 @@ class Zygote final : private ForkedProcess {
   void sayReady();
   void waitForOrder();
   void reportEnded();
-  // Result: the file, held open, if this process has mapped it.
-  std::optional<linker::OpenFile> load(schema::LoadOperation::Reader operation, schema::Loaded::Builder loaded);
-  Status perform(schema::LoadKind kind, const std::string& file);
-  Status performIn(const std::string& directory, schema::LoadKind kind, const std::string& file);
-  void lookUp(capnp::List<capnp::Text>::Reader symbols, schema::FromZygote::Builder answer);
   void fork(schema::ForkPurpose purpose, kj::AutoCloseFd socket);
   Status startSession(schema::StartSession::Reader order, std::vector<kj::AutoCloseFd>& fds);
   void send(capnp::MessageBuilder& message, std::span<const int> fds = {});
 
   Session session_;
+  Preloader preloader_{session_.linker()};
   PacketSocket broker_;
   End end_;
   bool isFork_ = false;
-  // The operations that were done here: their files, empty if an operation has none.
-  std::vector<std::string> files_;
-  std::vector<ForkedChild> children_;
+  ForkedChildren children_;
   // For the child to find.
   kj::AutoCloseFd childSocket_;
   schema::ForkPurpose childPurpose_ = schema::ForkPurpose::ZYGOTE;
