@@ -1,9 +1,9 @@
-# What build-ghc and build-interpreter share; they source it. It knows how an installed GHC is laid out:
+# What build-ghc and interpreters/manifest share; they source it. It knows how an installed GHC is laid out:
 # which packages it has, in which files, and which ways are complete.
 
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
 
-# use_tools CXX SYSROOT WAYS [DIRECTORY...]: before anything else. Sets `cxx_command` and `machine`, the machine that the
+# use_tools CXX SYSROOT [--see DIRECTORY]...: before anything else. Sets `cxx_command` and `machine`, the machine that the
 # compiler makes programs for. SYSROOT is empty, or the root directory of another machine's system, whose libraries are to
 # be used. A GHC of that system is run there, and then sees the DIRECTORYs.
 sysroot= sysroot_runner=()
@@ -12,23 +12,33 @@ use_tools() {
   if [ -n "$2" ]; then
     sysroot=$(realpath "$2") || fail "there is no directory $2"
     cxx_command+=("--sysroot=$sysroot")
-    sysroot_runner=("$3/run-in-sysroot" "$sysroot" "${@:4}")
+    sysroot_runner=("$(realpath "$(dirname "${BASH_SOURCE[0]}")")/run-in-sysroot" "$sysroot" "${@:3}")
   fi
   machine=$("${cxx_command[@]}" -dumpmachine 2>/dev/null || uname -m)
 }
 
-# run PROGRAM ARGUMENT...: in the sysroot if the program is there.
+# runner_of PROGRAM: sets `runner` to the words that run it, in the sysroot if it is there.
 in_sysroot() { [ -n "$sysroot" ] && [ "${1#"$sysroot"/}" != "$1" ]; }
+runner_of() {
+  if in_sysroot "$1"; then runner=("${sysroot_runner[@]}" "${1#"$sysroot"}"); else runner=("$1"); fi
+}
 run() {
-  if in_sysroot "$1"; then "${sysroot_runner[@]}" "${1#"$sysroot"}" "${@:2}"; else "$@"; fi
+  local runner
+  runner_of "$1"
+  "${runner[@]}" "${@:2}"
 }
 
-# ask_ghc GHC: sets `version`, `libdir`, and `prefix`, what is to be put before the paths that this GHC tells.
+# use_prefix_of GHC: sets `prefix`, what is to be put before the paths that this GHC tells.
+use_prefix_of() {
+  prefix=
+  ! in_sysroot "$1" || prefix=$sysroot
+}
+
+# ask_ghc GHC: sets `version`, `libdir` and `prefix`.
 ask_ghc() {
   command -v "$1" >/dev/null || fail "there is no program $1"
   version=$(run "$1" --numeric-version) || fail "$1 does not tell its version; is it a GHC?"
-  prefix=
-  ! in_sysroot "$1" || prefix=$sysroot
+  use_prefix_of "$1"
   libdir=$prefix$(run "$1" --print-libdir)
 }
 
@@ -55,7 +65,7 @@ describe_ghc() {
     package[$id:$field]=$value
     [ "$field" != name ] || by_name[$value]=$id
   done < <(run "$ghc_pkg" --global-package-db "${libdir#"$prefix"}/package.conf.d" --no-user-package-db field '*' \
-      id,name,depends,import-dirs,library-dirs,dynamic-library-dirs,hs-libraries,extra-libraries,include-dirs |
+      id,name,abi,depends,import-dirs,library-dirs,dynamic-library-dirs,hs-libraries,extra-libraries,include-dirs |
     awk -v OFS='\t' '
       function flush() { if (field != "" && field != "id") print id, field, value; field = "" }
       /^[a-z-]+:/ { flush(); field = substr($1, 1, length($1) - 1); $1 = ""; sub(/^ /, ""); value = $0
@@ -226,8 +236,10 @@ linked_libraries() {
 # GHC's own libraries; none if all is there. Call select_libraries before, of a way that GHC has.
 missing_tools() {
   local library word file
-  command -v "${cxx_command[0]}" >/dev/null || { echo g++; return; }
   {
+    command -v cmake >/dev/null || echo cmake
+    command -v ninja >/dev/null || echo ninja-build
+    command -v "${cxx_command[0]}" >/dev/null || { echo g++; return; }
     "${cxx_command[@]}" -std=c++20 "${include_flags[@]}" -E -P -x c++ - <<'END'
 #if !__has_include(<capnp/message.h>)
 libcapnp-dev
@@ -256,4 +268,16 @@ END
       echo "lib$library-dev"
     done
   } | sort -u | xargs
+}
+
+# use_compiler_libraries: sets `static_libraries`, Splicehost's own that do not depend on a GHC, and `compiler_libraries`,
+# what the compiler and the C library have for static linking. missing_tools tells whether the former are there.
+use_compiler_libraries() {
+  local library file
+  static_libraries=() compiler_libraries=()
+  for library in capnp kj crypto; do static_libraries+=("$("${cxx_command[@]}" -print-file-name="lib$library.a")"); done
+  for library in libgcc.a libgcc_eh.a libc_nonshared.a; do
+    file=$("${cxx_command[@]}" -print-file-name="$library")
+    [ "$file" = "$library" ] || compiler_libraries+=("$file")
+  done
 }

@@ -11,13 +11,11 @@
 #include "bytecode/format.h"
 #include "iserv/base/descriptors.h"
 #include "iserv/interpreter/arena.h"
+#include "iserv/interpreter/build_record.h"
 #include "iserv/interpreter/crash_report.h"
 #include "iserv/interpreter/session.h"
 #include "iserv/interpreter/zygote.h"
 #include "protocol/message_layout.h"
-
-// Written by ways/build-interpreter: kGhcVersion, kWay, kBuildIdentity and kBootLibraries.
-#include "interpreter_build.inc"
 
 namespace splicehost {
 
@@ -28,7 +26,8 @@ int usage(const char* program) {
                "usage: %s --fd N [+RTS OPTIONS]\n"
                "The interpreter of GHC %.*s, %s way. It is started by a front end (see iserv --help), or\n"
                "with --zygote N by the broker.\n",
-               program, static_cast<int>(kGhcVersion.size()), kGhcVersion.data(), kj::str(kWay).cStr());
+               program, static_cast<int>(kBuildRecord.ghcVersion.size()), kBuildRecord.ghcVersion.data(),
+               kj::str(kBuildRecord.way).cStr());
   return 2;
 }
 
@@ -110,8 +109,8 @@ int runInterpreter(int argc, char* argv[], std::span<const ExportedSymbol> symbo
   // Once, and not in each session that is forked from this process.
   requestLayout();
 
-  const InterpreterBuild build{ghc::findVersion(kGhcVersion), bytecode::findFormat(kGhcVersion), kWay, kBuildIdentity,
-                               kBootLibraries};
+  const InterpreterBuild build{ghc::findVersion(kBuildRecord.ghcVersion), bytecode::findFormat(kBuildRecord.ghcVersion),
+                               kBuildRecord.way, kBuildRecord.identity, kBuildRecord.bootLibraries};
   if (broker >= 0) {
     Zygote zygote(build, kj::mv(socket), &endProcess);
     Session& session = zygote.takeOrders();

@@ -1,7 +1,7 @@
 // The interpreter as a library: a program that links it is an interpreter for GHC.
 //
 // Such a program's main calls runInterpreter() and returns its result. It can offer symbols of its own
-// to the code that it will run. docs/examples/ has one; ways/build-interpreter builds them.
+// to the code that it will run. docs/examples/ has one; ways/build-ghc builds them.
 #pragma once
 
 #include <span>

@@ -3,7 +3,7 @@
 //
 // A static linker takes them from archives behind all else. GHC's RTS linker knows the system's shared libraries
 // only, so an archive of C code that needs one could not be linked. The static interpreters hold all of them, and
-// the table is made from the archives of the compiler that builds the interpreter (ways/build-interpreter). In the
+// the table is made from the archives of the compiler that builds the interpreter (ways/interpreters). In the
 // dynamic way GHC has gcc link such archives.
 #pragma once
 
