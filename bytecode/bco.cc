@@ -15,7 +15,7 @@ namespace {
 // follow, so that a count in the input is never believed beyond what the input can hold.
 constexpr uint64_t kMinPointerBytes = 1 + 8;  // tag, value
 constexpr uint64_t minBcoBytes(ArrayEncoding arrays) {
-  const uint64_t arrayBytes = arrays == ArrayEncoding::Bounds ? 8 + 8 : 8;
+  const uint64_t arrayBytes = arrays == ArrayEncoding::kBounds ? 8 + 8 : 8;
   return 1 + 8 + 3 * arrayBytes + 8 + 8;  // byte order, arity, arrays, counts
 }
 
@@ -100,7 +100,7 @@ class Decoder {
   bool readArray(const char* what, uint64_t elementBytes, Bytes& bytes) {
     uint64_t size = 0;
     switch (format_.arrays) {
-      case ArrayEncoding::Bounds: {
+      case ArrayEncoding::kBounds: {
         uint64_t lower = 0;
         uint64_t upper = 0;
         if (!readWord(lower) || !readWord(upper)) return false;
@@ -110,7 +110,7 @@ class Decoder {
         size = count * elementBytes;
         break;
       }
-      case ArrayEncoding::ByteCount:
+      case ArrayEncoding::kByteCount:
         if (!readWord(size)) return false;
         if (size % elementBytes != 0) {
           return fail("the array of " + std::string(what) + " has " + std::to_string(size) + " bytes, no multiple of " +
@@ -207,7 +207,7 @@ class Decoder {
     --holder.unreadPointers;
     BcoPointer& pointer = set_.pointers[holder.bco.firstPointer + holder.unreadPointers];
     pointer.kind = format_.pointerKinds[tag];
-    if (pointer.kind == BcoPointer::Kind::NestedBco) return openBco();
+    if (pointer.kind == BcoPointer::Kind::kNestedBco) return openBco();
     return readWord(pointer.value);
   }
 
@@ -231,7 +231,7 @@ BcoNames::BcoNames(const BcoSet& set) : set_(set), holders_(set.bcos.size()) {
   for (uint32_t bco = 0; bco < set.bcos.size(); ++bco) {
     const std::span<const BcoPointer> pointers = set.pointersOf(set.bcos[bco]);
     for (uint32_t i = 0; i < pointers.size(); ++i) {
-      if (pointers[i].kind == BcoPointer::Kind::NestedBco) holders_[pointers[i].value] = {bco, i};
+      if (pointers[i].kind == BcoPointer::Kind::kNestedBco) holders_[pointers[i].value] = {bco, i};
     }
   }
 }

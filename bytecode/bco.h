@@ -35,11 +35,11 @@ using Bytes = std::span<const std::byte>;
 // One entry of a BCO's pointers (ResolvedBCOPtr).
 struct BcoPointer {
   enum class Kind : uint8_t {
-    BcoOfSet,         // a top-level BCO of this set, which may come later; value: its number
-    RemoteReference,  // an object that the interpreter made earlier; value: the RemoteRef
-    StaticPointer,    // a static closure; value: its address in the interpreter
-    NestedBco,        // a BCO that only this one refers to; value: its index in BcoSet::bcos
-    BreakArray,       // the break array of a module; value: the RemoteRef of the BreakArray
+    kBcoOfSet,         // a top-level BCO of this set, which may come later; value: its number
+    kRemoteReference,  // an object that the interpreter made earlier; value: the RemoteRef
+    kStaticPointer,    // a static closure; value: its address in the interpreter
+    kNestedBco,        // a BCO that only this one refers to; value: its index in BcoSet::bcos
+    kBreakArray,       // the break array of a module; value: the RemoteRef of the BreakArray
   };
 
   Kind kind;

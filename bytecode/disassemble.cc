@@ -73,7 +73,7 @@ class Disassembler {
     InstructionReader reader(bco_->instructions, format_.instructions);
     Instruction instruction{};
     Step step = reader.next(instruction);
-    for (; step == Step::Instruction; step = reader.next(instruction)) {
+    for (; step == Step::kInstruction; step = reader.next(instruction)) {
       const size_t start = beginLine(instruction.offset);
       text_ += instruction.info->name;
       if (instruction.large) text_ += " LARGE";
@@ -87,9 +87,9 @@ class Disassembler {
       }
       text_ += '\n';
     }
-    if (step == Step::End) return;
+    if (step == Step::kEnd) return;
     beginLine(reader.offset());
-    text_ += step == Step::Unknown ? "unknown opcode " : "cut off: opcode ";
+    text_ += step == Step::kUnknown ? "unknown opcode " : "cut off: opcode ";
     number(loadElement<uint16_t>(bco_->instructions, reader.offset()));
     text_ += '\n';
   }
@@ -106,70 +106,70 @@ class Disassembler {
   void operand(const Instruction& instruction, size_t i) {
     const uint64_t value = instruction.operands[i];
     switch (instruction.info->operands[i].kind) {
-      case OperandKind::StackWords:
+      case OperandKind::kStackWords:
         text_ += "Sp[";
         number(value);
         text_ += ']';
         break;
-      case OperandKind::StackBytes:
+      case OperandKind::kStackBytes:
         text_ += "Sp+";
         number(value);
         break;
-      case OperandKind::Words:
+      case OperandKind::kWords:
         number(value);
         text_ += " words";
         break;
-      case OperandKind::SignedNumber:
+      case OperandKind::kSignedNumber:
         number(instruction.info->operands[i].canBeLarge ? static_cast<int64_t>(value) : static_cast<int16_t>(value));
         break;
-      case OperandKind::Arity:
+      case OperandKind::kArity:
         labelled("arity ", value);
         break;
-      case OperandKind::ConstructorTag:
+      case OperandKind::kConstructorTag:
         labelled("tag ", value);
         break;
-      case OperandKind::Flags:
+      case OperandKind::kFlags:
         labelled("flags ", value);
         break;
-      case OperandKind::BreakIndex:
+      case OperandKind::kBreakIndex:
         labelled("breakpoint ", value);
         break;
-      case OperandKind::InfoIndex:
+      case OperandKind::kInfoIndex:
         labelled("place ", value);
         break;
-      case OperandKind::Literal:
+      case OperandKind::kLiteral:
         literals(value, 1);
         break;
-      case OperandKind::LiteralRange:
+      case OperandKind::kLiteralRange:
         literals(value, instruction.operands[i + 1]);
         break;
-      case OperandKind::InfoTable:
+      case OperandKind::kInfoTable:
         text_ += "info table ";
         literals(value, 1);
         break;
-      case OperandKind::ForeignCall:
+      case OperandKind::kForeignCall:
         text_ += "ffi_cif ";
         literals(value, 1);
         break;
-      case OperandKind::CostCentre:
+      case OperandKind::kCostCentre:
         text_ += "cost centre ";
         literals(value, 1);
         break;
-      case OperandKind::ModuleName:
+      case OperandKind::kModuleName:
         text_ += "module name ";
         literals(value, 1);
         break;
-      case OperandKind::TupleInfo:
+      case OperandKind::kTupleInfo:
         text_ += "tuple ";
         literals(value, 1);
         break;
-      case OperandKind::Closure:
-      case OperandKind::Continuation:
-      case OperandKind::TupleBco:
-      case OperandKind::BreakArray:
+      case OperandKind::kClosure:
+      case OperandKind::kContinuation:
+      case OperandKind::kTupleBco:
+      case OperandKind::kBreakArray:
         pointer(value);
         break;
-      case OperandKind::Label:
+      case OperandKind::kLabel:
         labelled("to ", value);
         break;
     }
@@ -202,21 +202,21 @@ class Disassembler {
     } else {
       const BcoPointer& pointer = set_.pointersOf(*bco_)[index];
       switch (pointer.kind) {
-        case BcoPointer::Kind::BcoOfSet:
+        case BcoPointer::Kind::kBcoOfSet:
           labelled("BCO ", pointer.value);
           break;
-        case BcoPointer::Kind::RemoteReference:
+        case BcoPointer::Kind::kRemoteReference:
           text_ += "remote ";
           address(pointer.value);
           break;
-        case BcoPointer::Kind::StaticPointer:
+        case BcoPointer::Kind::kStaticPointer:
           text_ += "static ";
           address(pointer.value);
           break;
-        case BcoPointer::Kind::NestedBco:
+        case BcoPointer::Kind::kNestedBco:
           text_ += "nested BCO";
           break;
-        case BcoPointer::Kind::BreakArray:
+        case BcoPointer::Kind::kBreakArray:
           text_ += "break array ";
           address(pointer.value);
           break;

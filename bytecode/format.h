@@ -15,8 +15,8 @@ namespace splicehost::bytecode {
 
 // How the arrays of a BCO are encoded before their elements, which are as in memory.
 enum class ArrayEncoding : uint8_t {
-  Bounds,     // a UArray Int e: the indices of the first and the last element
-  ByteCount,  // a BCOByteArray e: how many bytes it has
+  kBounds,     // a UArray Int e: the indices of the first and the last element
+  kByteCount,  // a BCOByteArray e: how many bytes it has
 };
 
 struct BcoFormat {

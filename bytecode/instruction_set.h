@@ -24,27 +24,27 @@ namespace splicehost::bytecode {
 
 // What an operand means. The verifier checks by it, the disassembler prints by it.
 enum class OperandKind : uint8_t {
-  StackWords,      // an offset from the stack pointer, in words
-  StackBytes,      // an offset from the stack pointer, in bytes
-  Words,           // a number of words
-  SignedNumber,    // a number to add; of 16 bits with a sign if it cannot be large
-  Arity,           // the arity of a function
-  ConstructorTag,  // the pointer tag that a constructor is compared with
-  Flags,           // how to make a foreign call: 1 interruptible, 2 unsafe
-  BreakIndex,      // the number of a breakpoint, an index into the break array
-  InfoIndex,       // the number of a breakpoint's place in its module's byte code
-  Literal,         // index of a literal: a number
-  LiteralRange,    // index of the first of several literals; the next operand is how many
-  InfoTable,       // index of a literal: the address of a constructor's info table
-  ForeignCall,     // index of a literal: the address of a foreign call's ffi_cif
-  CostCentre,      // index of a literal: the address of a cost centre, 0 when not profiling
-  ModuleName,      // index of a literal: the address of a module's name
-  TupleInfo,       // index of a literal: how an unboxed tuple is returned
-  Closure,         // index of a pointer: a closure to push
-  Continuation,    // index of a pointer: a nested BCO, the alternatives of a case
-  TupleBco,        // index of a pointer: a nested BCO, which describes an unboxed tuple
-  BreakArray,      // index of a pointer: a break array
-  Label,           // a halfword of this BCO's instructions, to continue at
+  kStackWords,      // an offset from the stack pointer, in words
+  kStackBytes,      // an offset from the stack pointer, in bytes
+  kWords,           // a number of words
+  kSignedNumber,    // a number to add; of 16 bits with a sign if it cannot be large
+  kArity,           // the arity of a function
+  kConstructorTag,  // the pointer tag that a constructor is compared with
+  kFlags,           // how to make a foreign call: 1 interruptible, 2 unsafe
+  kBreakIndex,      // the number of a breakpoint, an index into the break array
+  kInfoIndex,       // the number of a breakpoint's place in its module's byte code
+  kLiteral,         // index of a literal: a number
+  kLiteralRange,    // index of the first of several literals; the next operand is how many
+  kInfoTable,       // index of a literal: the address of a constructor's info table
+  kForeignCall,     // index of a literal: the address of a foreign call's ffi_cif
+  kCostCentre,      // index of a literal: the address of a cost centre, 0 when not profiling
+  kModuleName,      // index of a literal: the address of a module's name
+  kTupleInfo,       // index of a literal: how an unboxed tuple is returned
+  kClosure,         // index of a pointer: a closure to push
+  kContinuation,    // index of a pointer: a nested BCO, the alternatives of a case
+  kTupleBco,        // index of a pointer: a nested BCO, which describes an unboxed tuple
+  kBreakArray,      // index of a pointer: a break array
+  kLabel,           // a halfword of this BCO's instructions, to continue at
 };
 
 struct Operand {
@@ -105,26 +105,26 @@ struct Instruction {
 class InstructionReader {
  public:
   enum class Step {
-    Instruction,  // an instruction was read
-    End,          // the stream ends where an instruction does
-    Unknown,      // the halfword at offset() is no instruction's opcode
-    Truncated,    // the stream ends within the instruction at offset()
+    kInstruction,  // an instruction was read
+    kEnd,          // the stream ends where an instruction does
+    kUnknown,      // the halfword at offset() is no instruction's opcode
+    kTruncated,    // the stream ends within the instruction at offset()
   };
 
   InstructionReader(Bytes instructions, const InstructionSet& set) : instructions_(instructions), set_(set) {}
 
-  // Reads the next instruction. After anything but Step::Instruction the reader stays where it is.
+  // Reads the next instruction. After anything but Step::kInstruction the reader stays where it is.
   Step next(Instruction& instruction) {
     const size_t halfwords = instructions_.size() / sizeof(uint16_t);
-    if (offset_ == halfwords) return Step::End;
+    if (offset_ == halfwords) return Step::kEnd;
     const uint16_t opcode = loadElement<uint16_t>(instructions_, offset_);
     const InstructionInfo* info = (opcode & kUnusedBits) == 0 ? set_.find(static_cast<uint8_t>(opcode)) : nullptr;
-    if (info == nullptr) return Step::Unknown;
+    if (info == nullptr) return Step::kUnknown;
     const bool large = (opcode & kLargeOperands) != 0;
     size_t at = offset_ + 1;
     for (size_t i = 0; i < info->operandCount; ++i) {
       const size_t width = large && info->operands[i].canBeLarge ? kLargeHalfwords : 1;
-      if (width > halfwords - at) return Step::Truncated;
+      if (width > halfwords - at) return Step::kTruncated;
       uint64_t value = 0;
       for (const size_t end = at + width; at < end; ++at) {
         value = value << 16 | loadElement<uint16_t>(instructions_, at);
@@ -135,7 +135,7 @@ class InstructionReader {
     instruction.offset = offset_;
     instruction.large = large;
     offset_ = at;
-    return Step::Instruction;
+    return Step::kInstruction;
   }
 
   // The halfword where the next instruction starts.

@@ -21,15 +21,15 @@ std::string ofCount(const char* what, uint64_t index, uint64_t count) {
 
 const char* describe(BcoPointer::Kind kind) {
   switch (kind) {
-    case BcoPointer::Kind::BcoOfSet:
+    case BcoPointer::Kind::kBcoOfSet:
       return "a BCO of the set";
-    case BcoPointer::Kind::RemoteReference:
+    case BcoPointer::Kind::kRemoteReference:
       return "a remote reference";
-    case BcoPointer::Kind::StaticPointer:
+    case BcoPointer::Kind::kStaticPointer:
       return "a static pointer";
-    case BcoPointer::Kind::NestedBco:
+    case BcoPointer::Kind::kNestedBco:
       return "a nested BCO";
-    case BcoPointer::Kind::BreakArray:
+    case BcoPointer::Kind::kBreakArray:
       return "a break array";
   }
   return "of an unknown kind";
@@ -87,10 +87,10 @@ class Verifier {
   std::optional<Problem> checkPointers() const {
     for (size_t i = 0; i < pointers_.size(); ++i) {
       const BcoPointer& pointer = pointers_[i];
-      if (pointer.kind == BcoPointer::Kind::BcoOfSet && pointer.value >= set_.topLevel.size()) {
+      if (pointer.kind == BcoPointer::Kind::kBcoOfSet && pointer.value >= set_.topLevel.size()) {
         return Problem{ofCount("BCO", pointer.value, set_.topLevel.size()), inPointer(i)};
       }
-      if (pointer.kind == BcoPointer::Kind::StaticPointer && pointer.value == 0) {
+      if (pointer.kind == BcoPointer::Kind::kStaticPointer && pointer.value == 0) {
         return Problem{"a null static pointer", inPointer(i)};
       }
     }
@@ -106,7 +106,7 @@ class Verifier {
     InstructionReader reader(bco_->instructions, format_.instructions);
     Instruction instruction{};
     Step step = reader.next(instruction);
-    for (; step == Step::Instruction; step = reader.next(instruction)) {
+    for (; step == Step::kInstruction; step = reader.next(instruction)) {
       isStart_[instruction.offset] = true;
       for (size_t i = 0; i < instruction.info->operandCount; ++i) {
         if (std::optional<std::string> what = checkOperand(instruction, i)) {
@@ -114,11 +114,11 @@ class Verifier {
         }
       }
     }
-    if (step == Step::Unknown) {
+    if (step == Step::kUnknown) {
       const uint16_t opcode = loadElement<uint16_t>(bco_->instructions, reader.offset());
       return Problem{"unknown opcode " + std::to_string(opcode), inStream(reader)};
     }
-    if (step == Step::Truncated) {
+    if (step == Step::kTruncated) {
       return Problem{"goes beyond the last of " + std::to_string(halfwords) + " halfwords", inStream(reader)};
     }
     if (!instruction.info->leaves) {
@@ -138,28 +138,28 @@ class Verifier {
     const uint64_t value = instruction.operands[i];
     const uint64_t literals = bco_->literalWords();
     switch (instruction.info->operands[i].kind) {
-      case OperandKind::StackWords:
-      case OperandKind::StackBytes:
-      case OperandKind::Words:
-      case OperandKind::SignedNumber:
-      case OperandKind::Arity:
-      case OperandKind::ConstructorTag:
-      case OperandKind::Flags:
-      case OperandKind::BreakIndex:
-      case OperandKind::InfoIndex:
+      case OperandKind::kStackWords:
+      case OperandKind::kStackBytes:
+      case OperandKind::kWords:
+      case OperandKind::kSignedNumber:
+      case OperandKind::kArity:
+      case OperandKind::kConstructorTag:
+      case OperandKind::kFlags:
+      case OperandKind::kBreakIndex:
+      case OperandKind::kInfoIndex:
         return std::nullopt;
-      case OperandKind::Literal:
-      case OperandKind::CostCentre:
+      case OperandKind::kLiteral:
+      case OperandKind::kCostCentre:
         if (value >= literals) return ofCount("literal", value, literals);
         return std::nullopt;
-      case OperandKind::LiteralRange: {
+      case OperandKind::kLiteralRange: {
         const uint64_t count = instruction.operands[i + 1];
         if (value > literals || count > literals - value) {
           return std::to_string(count) + " words from " + ofCount("literal", value, literals);
         }
         return std::nullopt;
       }
-      case OperandKind::TupleInfo: {
+      case OperandKind::kTupleInfo: {
         if (value >= literals) return ofCount("literal", value, literals);
         // What is not passed in registers lies on the stack; the RTS has a frame for each size.
         const uint64_t words = loadElement<uint64_t>(bco_->literals, value) >> 24 & 0xff;
@@ -168,25 +168,25 @@ class Verifier {
         }
         return std::nullopt;
       }
-      case OperandKind::InfoTable:
-      case OperandKind::ForeignCall:
-      case OperandKind::ModuleName:
+      case OperandKind::kInfoTable:
+      case OperandKind::kForeignCall:
+      case OperandKind::kModuleName:
         if (value >= literals) return ofCount("literal", value, literals);
         if (loadElement<uint64_t>(bco_->literals, value) == 0) {
           return "literal " + std::to_string(value) + " is null";
         }
         return std::nullopt;
-      case OperandKind::Closure:
+      case OperandKind::kClosure:
         if (value >= pointers_.size()) return ofCount("pointer", value, pointers_.size());
         // A break array is no closure that could be entered or applied.
-        if (pointers_[value].kind == BcoPointer::Kind::BreakArray) return wrongKind(value);
+        if (pointers_[value].kind == BcoPointer::Kind::kBreakArray) return wrongKind(value);
         return std::nullopt;
-      case OperandKind::Continuation:
-      case OperandKind::TupleBco:
-        return checkKind(value, BcoPointer::Kind::NestedBco);
-      case OperandKind::BreakArray:
-        return checkKind(value, BcoPointer::Kind::BreakArray);
-      case OperandKind::Label:
+      case OperandKind::kContinuation:
+      case OperandKind::kTupleBco:
+        return checkKind(value, BcoPointer::Kind::kNestedBco);
+      case OperandKind::kBreakArray:
+        return checkKind(value, BcoPointer::Kind::kBreakArray);
+      case OperandKind::kLabel:
         jumps_.push_back({instruction.info, instruction.offset, value});
         return std::nullopt;
     }

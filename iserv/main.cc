@@ -123,8 +123,9 @@ Status goElsewhere(const Configuration& configuration, const Manifest& manifest,
     std::string root = configuration.root.empty() ? std::filesystem::current_path(error).string() : configuration.root;
     while (root.size() > 1 && root.ends_with('/')) root.pop_back();
     if (error || !std::filesystem::is_directory(root, error)) return Error{"root: " + root + " is no directory"};
-    if (root == "/")
+    if (root == "/") {
       return Error{"root: the root directory itself cannot be shown on another machine; name a project's"};
+    }
     elsewhere.files = remote::ProjectSelection{root, configuration.exclude};
     elsewhere.files->maxFileBytes = configuration.maxFileBytes;
   }

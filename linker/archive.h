@@ -39,9 +39,9 @@ struct ArchiveMember {
   // Empty if external.
   std::span<const std::byte> data;
   // The size that the header states: data.size(), or what an external file should have.
-  std::uint64_t size = 0;
+  uint64_t size = 0;
   // Where its header is in the archive.
-  std::uint64_t offset = 0;
+  uint64_t offset = 0;
   bool external = false;
 };
 
@@ -60,22 +60,22 @@ class ArchiveReader {
   bool thin() const { return thin_; }
 
  private:
-  enum class Role { Ordinary, SymbolIndex32, SymbolIndex64, NameTable };
+  enum class Role { kOrdinary, kSymbolIndex32, kSymbolIndex64, kNameTable };
   struct Entry {
     ArchiveMember member;
-    Role role = Role::Ordinary;
+    Role role = Role::kOrdinary;
   };
 
   ArchiveReader(std::string_view file, bool thin) : file_(file), thin_(thin) {}
 
   Result<std::optional<Entry>> nextEntry();
-  Result<Role> decodeName(std::string_view field, std::uint64_t offset, ArchiveMember& member,
+  Result<Role> decodeName(std::string_view field, uint64_t offset, ArchiveMember& member,
                           std::string_view& content) const;
-  Result<std::string_view> longName(std::string_view digits, std::uint64_t offset) const;
+  Result<std::string_view> longName(std::string_view digits, uint64_t offset) const;
 
   std::string_view file_;
   bool thin_;
-  std::uint64_t position_ = 8;
+  uint64_t position_ = 8;
   std::optional<std::string_view> names_;
 };
 

@@ -24,15 +24,15 @@ namespace {
 
 // Large enough that system calls do not count beside the hashing, small enough to stay in a
 // processor's second-level cache.
-constexpr std::size_t kReadSize = std::size_t{256} * 1024;
+constexpr size_t kReadSize = size_t{256} * 1024;
 
 // How often a file may change while it is hashed before the cache gives up on it.
 constexpr int kAttempts = 3;
 
 // Of a timespec, or of statx()'s form of one.
-std::int64_t nanoseconds(const auto& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
+int64_t nanoseconds(const auto& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
-FileSignature signatureFrom(const struct statx& status, std::uint64_t mount) {
+FileSignature signatureFrom(const struct statx& status, uint64_t mount) {
   FileSignature signature;
   signature.device = makedev(status.stx_dev_major, status.stx_dev_minor);
   signature.inode = status.stx_ino;
@@ -56,7 +56,7 @@ Result<ContentDigest> digestDescriptor(int fd) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return systemError("cannot read the file", errno);
     if (count == 0) break;
-    SHA256_Update(&context, buffer.data(), static_cast<std::size_t>(count));
+    SHA256_Update(&context, buffer.data(), static_cast<size_t>(count));
     position += count;
   }
 
@@ -67,14 +67,14 @@ Result<ContentDigest> digestDescriptor(int fd) {
 
 }  // namespace
 
-std::int64_t systemClock() {
+int64_t systemClock() {
   // Not the coarse clock that file times are taken from: this one is never behind it.
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   return nanoseconds(now);
 }
 
-bool hasSettled(const FileSignature& signature, std::int64_t now) {
+bool hasSettled(const FileSignature& signature, int64_t now) {
   // A time in the future, from when the clock was wrong, is no settled one either.
   // That there is no file is no matter of times.
   return signature == FileSignature{} ||
@@ -85,7 +85,7 @@ std::string ContentDigest::hex() const {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
   text.reserve(bytes.size() * 2);
-  for (const std::uint8_t byte : bytes) {
+  for (const uint8_t byte : bytes) {
     text += kDigits[byte >> 4];
     text += kDigits[byte & 15];
   }
@@ -95,7 +95,7 @@ std::string ContentDigest::hex() const {
 Result<FileSignature> signatureOf(const std::string& path) {
   struct statx status;
   if (!examine(AT_FDCWD, path.c_str(), status)) return systemError("cannot examine " + path, errno);
-  const std::uint64_t mount = provingMount(path, status);
+  const uint64_t mount = provingMount(path, status);
   if (!S_ISREG(status.stx_mode)) return kNotRegular.within(path);
   return signatureFrom(status, mount);
 }
@@ -110,7 +110,7 @@ Result<FileSignature> signatureOf(int fd) {
 FileSignature signatureOfAny(const std::string& path) {
   struct statx status;
   if (!examine(AT_FDCWD, path.c_str(), status)) return {};
-  const std::uint64_t mount = provingMount(path, status);
+  const uint64_t mount = provingMount(path, status);
   return signatureFrom(status, mount);
 }
 
@@ -119,7 +119,7 @@ std::string kernelPathOf(const std::string& path) {
   std::array<char, 4096> target;
   const ssize_t size = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target.data(), target.size());
   if (fd >= 0) close(fd);
-  return std::string(target.data(), size < 0 ? 0 : static_cast<std::size_t>(size));
+  return std::string(target.data(), size < 0 ? 0 : static_cast<size_t>(size));
 }
 
 bool isWrittenTo(int fd) {
@@ -155,7 +155,7 @@ Result<FileContent> OpenFile::content(const Clock& clock) const {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     // The order matters: clock, signature, writers, content, signature. The digest is that of the signature if the
     // signature is the same after the reading.
-    const std::int64_t now = clock();
+    const int64_t now = clock();
     Result<FileSignature> before = signature();
     if (!before) return before.error();
     const bool settled = hasSettled(*before, now) && !isWrittenTo(fd_);
@@ -191,7 +191,7 @@ void DigestCache::note(const FileSignature& signature, const ContentDigest& dige
   entries_.insert_or_assign(signature, Entry{digest, true});
 }
 
-std::size_t DigestCache::size() const {
+size_t DigestCache::size() const {
   const std::lock_guard lock(mutex_);
   return entries_.size();
 }
@@ -216,14 +216,15 @@ Result<FileContent> DigestCache::contentOf(const std::string& path) {
   return content;
 }
 
-std::size_t DigestCache::SignatureHash::operator()(const FileSignature& signature) const {
+size_t DigestCache::SignatureHash::operator()(const FileSignature& signature) const {
   // Inode and ctime tell almost all files apart; multiplying by an odd constant (2^64 divided by
   // the golden ratio) spreads them over the whole word.
-  constexpr std::uint64_t kSpread = 0x9E3779B97F4A7C15;
-  std::uint64_t hash = signature.inode;
-  for (const std::uint64_t part : {static_cast<std::uint64_t>(signature.ctimeNs), signature.size})
+  constexpr uint64_t kSpread = 0x9E3779B97F4A7C15;
+  uint64_t hash = signature.inode;
+  for (const uint64_t part : {static_cast<uint64_t>(signature.ctimeNs), signature.size}) {
     hash = (hash ^ (hash >> 32)) * kSpread + part;
-  return static_cast<std::size_t>(hash * kSpread);
+  }
+  return static_cast<size_t>(hash * kSpread);
 }
 
 }  // namespace splicehost::linker

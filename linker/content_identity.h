@@ -39,7 +39,7 @@ namespace splicehost::linker {
 
 // A SHA-256 digest.
 struct ContentDigest {
-  std::array<std::uint8_t, 32> bytes{};
+  std::array<uint8_t, 32> bytes{};
 
   // In 64 lower-case hexadecimal digits.
   std::string hex() const;
@@ -50,15 +50,15 @@ struct ContentDigest {
 
 // What the file system says about a file's content without its being read.
 struct FileSignature {
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
-  std::uint64_t size = 0;
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint64_t size = 0;
   // Nanoseconds since 1970.
-  std::int64_t mtimeNs = 0;
-  std::int64_t ctimeNs = 0;
+  int64_t mtimeNs = 0;
+  int64_t ctimeNs = 0;
   // The number of the mount that the file is on (linker/file_system.h); 0 if the file system is one whose
   // signatures prove nothing.
-  std::uint64_t mount = 0;
+  uint64_t mount = 0;
 
   friend bool operator==(const FileSignature&, const FileSignature&) = default;
 };
@@ -74,17 +74,17 @@ FileSignature signatureOfAny(const std::string& path);
 std::string kernelPathOf(const std::string& path);
 
 // Nanoseconds since 1970.
-std::int64_t systemClock();
+int64_t systemClock();
 
 // Whether, from a time `now` on, no change of the file can leave it with this signature, if nobody had it open for
 // writing at that time.
-bool hasSettled(const FileSignature& signature, std::int64_t now);
+bool hasSettled(const FileSignature& signature, int64_t now);
 
 // Whether somebody has the file open for writing, as far as this user may know. `fd` must be open for reading.
 bool isWrittenTo(int fd);
 
 // Nanoseconds since 1970, as the system's clock has it.
-using Clock = std::function<std::int64_t()>;
+using Clock = std::function<int64_t()>;
 
 // What is in a file.
 struct FileContent {
@@ -126,7 +126,7 @@ class DigestCache {
 
   // The number of signatures kept. Beyond it the cache forgets all and begins anew, which costs time
   // and no correctness; no build has as many libraries.
-  static constexpr std::size_t kMostEntries = 32768;
+  static constexpr size_t kMostEntries = 32768;
 
   DigestCache();
   explicit DigestCache(Clock clock) : clock_(std::move(clock)) {}
@@ -141,7 +141,7 @@ class DigestCache {
   // if the file cannot be read or does not hold still.
   Result<FileContent> contentOf(const std::string& path);
 
-  std::size_t size() const;
+  size_t size() const;
 
   // What has become known since the last call, in any order: for who keeps it elsewhere.
   std::vector<std::pair<FileSignature, ContentDigest>> takeNew();
@@ -152,7 +152,7 @@ class DigestCache {
     bool isNew;
   };
   struct SignatureHash {
-    std::size_t operator()(const FileSignature& signature) const;
+    size_t operator()(const FileSignature& signature) const;
   };
 
   Clock clock_;

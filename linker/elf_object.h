@@ -37,26 +37,26 @@
 
 namespace splicehost::linker {
 
-enum class SymbolBinding { Local, Global, Weak, Other };
+enum class SymbolBinding { kLocal, kGlobal, kWeak, kOther };
 
 enum class SymbolPlace {
-  Undefined,  // SHN_UNDEF: to be found elsewhere
-  Section,    // defined at `value` in section `section`
-  Absolute,   // SHN_ABS: the value is not relative to anything
-  Common,     // SHN_COMMON: `size` bytes to be set aside, with alignment `value`
-  Other,      // an index reserved for a processor or system
+  kUndefined,  // SHN_UNDEF: to be found elsewhere
+  kSection,    // defined at `value` in section `section`
+  kAbsolute,   // SHN_ABS: the value is not relative to anything
+  kCommon,     // SHN_COMMON: `size` bytes to be set aside, with alignment `value`
+  kOther,      // an index reserved for a processor or system
 };
 
 // A symbol of an object. The name points into the object's bytes; it is empty for section symbols
 // and for the symbol with index 0.
 struct ElfSymbol {
   std::string_view name;
-  SymbolBinding binding = SymbolBinding::Local;
-  SymbolPlace place = SymbolPlace::Undefined;
-  std::uint32_t section = 0;
-  std::uint64_t value = 0;
-  std::uint64_t size = 0;
-  std::uint8_t type = STT_NOTYPE;  // STT_FUNC, STT_TLS...
+  SymbolBinding binding = SymbolBinding::kLocal;
+  SymbolPlace place = SymbolPlace::kUndefined;
+  uint32_t section = 0;
+  uint64_t value = 0;
+  uint64_t size = 0;
+  uint8_t type = STT_NOTYPE;  // STT_FUNC, STT_TLS...
 };
 
 // A view of an object whose headers are in order. Holds no memory: the bytes given to open() must
@@ -80,51 +80,51 @@ class ElfObject {
   // RTS looks up itself.
   Status checkLinkable(const IsDefined& isDefined) const;
 
-  std::uint32_t sectionCount() const { return sectionCount_; }
+  uint32_t sectionCount() const { return sectionCount_; }
 
   // Section 0 is the null section. The index must be below sectionCount().
-  std::string_view sectionName(std::uint32_t index) const;
-  Elf64_Shdr sectionHeader(std::uint32_t index) const;
+  std::string_view sectionName(uint32_t index) const;
+  Elf64_Shdr sectionHeader(uint32_t index) const;
   // Empty for sections without content in the file, such as .bss. What is in the file, of a section
   // that reaches past its end, as one can that is not loaded.
-  std::span<const std::byte> sectionContent(std::uint32_t index) const;
+  std::span<const std::byte> sectionContent(uint32_t index) const;
 
   // How many symbols there are, counting the null symbol 0; none if there is no symbol table.
-  std::size_t symbolCount() const { return symbolTable_.size() / sizeof(Elf64_Sym); }
+  size_t symbolCount() const { return symbolTable_.size() / sizeof(Elf64_Sym); }
 
   // The symbol with an index below symbolCount(). Fails if its name or section index is invalid,
   // which cannot be after a successful checkContents().
-  Result<ElfSymbol> symbol(std::size_t index) const;
+  Result<ElfSymbol> symbol(size_t index) const;
 
  private:
   ElfObject(std::string_view file, Machine machine) : file_(file), machine_(machine) {}
 
-  std::string describeSection(std::uint32_t index) const;
-  Error inSection(std::uint32_t index, const std::string& problem) const;
-  Error inSymbol(std::size_t index, const std::string& problem) const;
+  std::string describeSection(uint32_t index) const;
+  Error inSection(uint32_t index, const std::string& problem) const;
+  Error inSymbol(size_t index, const std::string& problem) const;
   std::string_view content(const Elf64_Shdr& header) const;
 
   Status locateSections();
   Status checkSectionTable();
-  Status checkReferences(std::uint32_t index, const Elf64_Shdr& header) const;
-  Status checkPlacement(std::uint32_t index, const Elf64_Shdr& header) const;
-  Status noteSymbolTable(std::uint32_t index, const Elf64_Shdr& header);
+  Status checkReferences(uint32_t index, const Elf64_Shdr& header) const;
+  Status checkPlacement(uint32_t index, const Elf64_Shdr& header) const;
+  Status noteSymbolTable(uint32_t index, const Elf64_Shdr& header);
   Status checkSymbols() const;
-  Result<std::uint32_t> extendedIndex(std::size_t symbol) const;
-  bool isLoaded(std::uint32_t index) const;
-  std::string_view namesFrom(std::uint64_t start) const;
+  Result<uint32_t> extendedIndex(size_t symbol) const;
+  bool isLoaded(uint32_t index) const;
+  std::string_view namesFrom(uint64_t start) const;
   template <typename Entry>
-  Status checkRelocations(std::uint32_t index, const Elf64_Shdr& header) const;
+  Status checkRelocations(uint32_t index, const Elf64_Shdr& header) const;
   Status checkLinkable(const Elf64_Shdr& relocations, const IsDefined& isDefined) const;
   Status checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& target, const IsDefined& isDefined) const;
 
   std::string_view file_;
   Machine machine_;
-  std::uint64_t sectionTable_ = 0;  // file offset
-  std::uint32_t sectionCount_ = 0;
+  uint64_t sectionTable_ = 0;  // file offset
+  uint32_t sectionCount_ = 0;
   std::string_view sectionNames_;
-  std::uint32_t symbolTableIndex_ = 0;  // 0: the object has none
-  std::uint32_t symbolNamesIndex_ = 0;
+  uint32_t symbolTableIndex_ = 0;  // 0: the object has none
+  uint32_t symbolNamesIndex_ = 0;
   std::string_view symbolTable_;
   std::string_view symbolNames_;
   std::optional<std::string_view> extendedIndices_;  // SHT_SYMTAB_SHNDX

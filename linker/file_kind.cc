@@ -40,14 +40,14 @@ constexpr Signature kSignatures[] = {
 };
 
 // How much of a file's start decides whether it is text.
-constexpr std::size_t kTextSample = 512;
+constexpr size_t kTextSample = 512;
 
 bool isTextByte(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte >= 0x20 ? byte != 0x7F : (c == '\n' || c == '\r' || c == '\t' || c == '\f');
 }
 
-std::string elfMachineName(std::uint16_t machine) {
+std::string elfMachineName(uint16_t machine) {
   switch (machine) {
     case EM_X86_64:
       return "x86-64";
@@ -68,7 +68,7 @@ std::string elfMachineName(std::uint16_t machine) {
   }
 }
 
-std::string elfTypeName(std::uint16_t type) {
+std::string elfTypeName(uint16_t type) {
   switch (type) {
     case ET_REL:
       return "a relocatable object (ET_REL)";
@@ -91,7 +91,7 @@ std::string describeElf(std::string_view content) {
   if (ident(EI_CLASS) != ELFCLASS64) return "an ELF file of neither 32 nor 64 bits";
   if (ident(EI_DATA) == ELFDATA2MSB) return "a big-endian ELF file";
   if (ident(EI_DATA) != ELFDATA2LSB) return "an ELF file of unknown byte order";
-  std::uint16_t type, machine;
+  uint16_t type, machine;
   std::memcpy(&type, content.data() + offsetof(Elf64_Ehdr, e_type), sizeof type);
   std::memcpy(&machine, content.data() + offsetof(Elf64_Ehdr, e_machine), sizeof machine);
   return elfTypeName(type) + " for " + elfMachineName(machine);
@@ -105,27 +105,30 @@ bool looksLikeLinkerScript(std::string_view sample) {
 
 }  // namespace
 
-std::string_view machineName(Machine machine) { return machine == Machine::X86_64 ? "x86-64" : "AArch64"; }
+std::string_view machineName(Machine machine) { return machine == Machine::kX86_64 ? "x86-64" : "AArch64"; }
 
 std::string describeContent(std::span<const std::byte> file) {
   const std::string_view content(reinterpret_cast<const char*>(file.data()), file.size());
   if (content.empty()) return "an empty file";
   if (content.starts_with("\x7F"
-                          "ELF"))
+                          "ELF")) {
     return describeElf(content);
-  for (const Signature& signature : kSignatures)
+  }
+  for (const Signature& signature : kSignatures) {
     if (content.starts_with(signature.start)) return std::string(signature.description);
+  }
 
   const std::string_view sample = content.substr(0, kTextSample);
-  if (std::all_of(sample.begin(), sample.end(), isTextByte))
+  if (std::all_of(sample.begin(), sample.end(), isTextByte)) {
     return looksLikeLinkerScript(sample) ? "a linker script" : "a text file";
+  }
   // What is left of a file whose blocks were never written, after a crash or an aborted download.
   if (sample.find_first_not_of('\0') == sample.npos) return "a file that starts with zero bytes";
   return "a file of unknown format";
 }
 
 std::string printable(std::string_view text) {
-  constexpr std::size_t kLongest = 160;
+  constexpr size_t kLongest = 160;
   std::string result(text.substr(0, kLongest));
   std::replace_if(
       result.begin(), result.end(), [](char c) { return c < 0x20 || c > 0x7E; }, '?');

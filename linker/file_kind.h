@@ -15,15 +15,15 @@
 namespace splicehost::linker {
 
 // The machines that interpreters run on; the values are ELF's e_machine (EM_X86_64, EM_AARCH64).
-enum class Machine : std::uint16_t { X86_64 = 62, AArch64 = 183 };
+enum class Machine : uint16_t { kX86_64 = 62, kAArch64 = 183 };
 
 std::string_view machineName(Machine machine);
 
 // The machine this code was compiled for.
 #if defined(__x86_64__)
-inline constexpr Machine kHostMachine = Machine::X86_64;
+inline constexpr Machine kHostMachine = Machine::kX86_64;
 #elif defined(__aarch64__)
-inline constexpr Machine kHostMachine = Machine::AArch64;
+inline constexpr Machine kHostMachine = Machine::kAArch64;
 #else
 #error "Splicehost's linker knows x86-64 and AArch64 only"
 #endif

@@ -27,8 +27,8 @@ constexpr int kMostLayers = 4;
 constexpr std::chrono::seconds kReusedTrust{1};
 
 // f_type, as in include/uapi/linux/magic.h and the file systems' sources.
-constexpr std::uint64_t kOverlay = 0x794c7630;
-constexpr std::uint64_t kLocal[] = {
+constexpr uint64_t kOverlay = 0x794c7630;
+constexpr uint64_t kLocal[] = {
     0xEF53,      // ext2, ext3, ext4
     0x58465342,  // XFS
     0x9123683E,  // btrfs
@@ -43,7 +43,7 @@ constexpr std::uint64_t kLocal[] = {
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> words;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find(separator), text.size());
+    const size_t end = std::min(text.find(separator), text.size());
     words.push_back(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
   }
@@ -53,7 +53,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 // Without mountinfo's escapes: a backslash and three octal digits.
 std::string unescaped(std::string_view text) {
   std::string result;
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 3 < text.size()) {
       result += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
       i += 3;
@@ -75,14 +75,14 @@ void readOption(std::string_view option, MountLine& line) {
 }
 
 // The mount's number in mountinfo, which is another one than the unique one.
-std::optional<std::uint64_t> tableId(int fd) {
+std::optional<uint64_t> tableId(int fd) {
   struct statx status;
   if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &status) != 0) return std::nullopt;
   return status.stx_mnt_id;
 }
 
 std::optional<MountLine> mountLineOf(int fd) {
-  const std::optional<std::uint64_t> id = tableId(fd);
+  const std::optional<uint64_t> id = tableId(fd);
   std::ifstream file("/proc/self/mountinfo");
   if (!id || !file) return std::nullopt;
   const std::string table{std::istreambuf_iterator<char>(file), {}};
@@ -110,7 +110,7 @@ FileSystem fileSystemOf(int fd, const struct statx& status, int depth) {
   system.hasUniqueMountId = (status.stx_mask & kUniqueMountId) != 0;
   struct statfs about;
   if (depth > kMostLayers || fstatfs(fd, &about) != 0) return system;
-  system.type = static_cast<std::uint64_t>(about.f_type) & 0xFFFFFFFF;
+  system.type = static_cast<uint64_t>(about.f_type) & 0xFFFFFFFF;
   system.isReadOnly = (about.f_flags & ST_RDONLY) != 0;
   if (!system.isReadOnly && system.type != kOverlay) return system;
   const std::optional<MountLine> line = mountLineOf(fd);
@@ -133,7 +133,7 @@ class KnownMounts {
   }
 
   void note(const struct statx& status, bool proves) {
-    constexpr std::size_t kMost = 4096;
+    constexpr size_t kMost = 4096;
     std::lock_guard lock(mutex_);
     if (known_.size() >= kMost) known_.clear();
     known_[keyOf(status)] = {proves, Clock::now()};
@@ -142,7 +142,7 @@ class KnownMounts {
  private:
   using Clock = std::chrono::steady_clock;
   // The mount and the device: btrfs has devices for its subvolumes.
-  using Key = std::tuple<std::uint64_t, unsigned, unsigned>;
+  using Key = std::tuple<uint64_t, unsigned, unsigned>;
   struct Known {
     bool proves;
     Clock::time_point since;
@@ -170,12 +170,12 @@ bool provesContent(const FileSystem& system) {
   return std::ranges::find(kLocal, system.type) != std::end(kLocal);
 }
 
-Result<MountLine> findMount(std::string_view table, std::uint64_t id) {
+Result<MountLine> findMount(std::string_view table, uint64_t id) {
   const std::string start = std::to_string(id) + " ";
   for (std::string_view text : split(table, '\n')) {
     if (!text.starts_with(start)) continue;
     // Optional fields end with a hyphen; then come the type, the source and the file system's own options.
-    const std::size_t fields = text.find(" - ");
+    const size_t fields = text.find(" - ");
     if (fields == text.npos) break;
     const std::vector<std::string_view> words = split(text.substr(fields + 3), ' ');
     if (words.size() < 3) break;
@@ -191,7 +191,7 @@ bool examine(int fd, const char* path, struct statx& status) {
                &status) == 0;
 }
 
-std::uint64_t provingMount(int fd, const struct statx& status) {
+uint64_t provingMount(int fd, const struct statx& status) {
   std::optional<bool> proves = knownMounts().find(status);
   if (!proves) {
     proves = provesContent(fileSystemOf(fd, status, 0));
@@ -200,12 +200,12 @@ std::uint64_t provingMount(int fd, const struct statx& status) {
   return *proves ? status.stx_mnt_id : 0;
 }
 
-std::uint64_t provingMount(const std::string& path, struct statx& status) {
+uint64_t provingMount(const std::string& path, struct statx& status) {
   if (const std::optional<bool> proves = knownMounts().find(status)) return *proves ? status.stx_mnt_id : 0;
   const int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
   if (fd < 0) return 0;
   // Of one and the same file.
-  const std::uint64_t mount = examine(fd, "", status) ? provingMount(fd, status) : 0;
+  const uint64_t mount = examine(fd, "", status) ? provingMount(fd, status) : 0;
   close(fd);
   return mount;
 }

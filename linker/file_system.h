@@ -27,7 +27,7 @@
 namespace splicehost::linker {
 
 struct FileSystem {
-  std::uint64_t type = 0;   // f_type of statfs(2)
+  uint64_t type = 0;        // f_type of statfs(2)
   bool isReadOnly = false;  // itself; it may be mounted read-only in this place and be written to in another
   bool isOnLoopDevice = false;
   bool hasUniqueMountId = true;  // the kernel never gives the mount's number again
@@ -44,7 +44,7 @@ struct MountLine {
   std::vector<std::string> layers = {};  // of an overlay: paths, as whoever mounted it has given them
 };
 // Nothing of it if the mount is not in the table: a process sees only what is below its root directory.
-Result<MountLine> findMount(std::string_view table, std::uint64_t id);
+Result<MountLine> findMount(std::string_view table, uint64_t id);
 
 // statx(2) of what makes up a signature, the mount's number included: of AT_FDCWD and a path, or of a descriptor and
 // "". False and errno if it fails.
@@ -52,8 +52,8 @@ bool examine(int fd, const char* path, struct statx& status);
 
 // The number of the mount that a file is on, if it is one on which provesContent(), and otherwise 0. `status` is that
 // of the path, by examine(). What was found out of a mount is remembered.
-std::uint64_t provingMount(const std::string& path, struct statx& status);
+uint64_t provingMount(const std::string& path, struct statx& status);
 // The same for an open file, with any kind of descriptor.
-std::uint64_t provingMount(int fd, const struct statx& status);
+uint64_t provingMount(int fd, const struct statx& status);
 
 }  // namespace splicehost::linker

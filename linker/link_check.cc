@@ -20,51 +20,52 @@ namespace {
 // What the RTS implements; the same in GHC 9.0.2, 9.6.6 and 9.10.3 (do_Elf_Rela_relocations in
 // rts/linker/Elf.c; decodeAddendAarch64 and encodeAddendAarch64 in rts/linker/elf_reloc_aarch64.c).
 // GHC 9.6 has a case for R_X86_64_TLSGD as well, which says on Linux that it is not supported.
-constexpr std::uint32_t kKnownX86_64[] = {R_X86_64_NONE,      R_X86_64_64,           R_X86_64_PC32,  R_X86_64_PC64,
-                                          R_X86_64_32,        R_X86_64_32S,          R_X86_64_PLT32, R_X86_64_GOTPCREL,
-                                          R_X86_64_GOTPCRELX, R_X86_64_REX_GOTPCRELX};
-constexpr std::uint32_t kKnownAarch64[] = {R_AARCH64_ABS64,
-                                           R_AARCH64_PREL64,
-                                           R_AARCH64_ABS32,
-                                           R_AARCH64_PREL32,
-                                           R_AARCH64_ABS16,
-                                           R_AARCH64_PREL16,
-                                           R_AARCH64_ADR_PREL_PG_HI21,
-                                           R_AARCH64_JUMP26,
-                                           R_AARCH64_CALL26,
-                                           R_AARCH64_ADR_GOT_PAGE,
-                                           R_AARCH64_ADD_ABS_LO12_NC,
-                                           R_AARCH64_LDST8_ABS_LO12_NC,
-                                           R_AARCH64_LDST16_ABS_LO12_NC,
-                                           R_AARCH64_LDST32_ABS_LO12_NC,
-                                           R_AARCH64_LDST64_ABS_LO12_NC,
-                                           R_AARCH64_LDST128_ABS_LO12_NC,
-                                           R_AARCH64_LD64_GOT_LO12_NC};
+constexpr uint32_t kKnownX86_64[] = {R_X86_64_NONE,      R_X86_64_64,           R_X86_64_PC32,  R_X86_64_PC64,
+                                     R_X86_64_32,        R_X86_64_32S,          R_X86_64_PLT32, R_X86_64_GOTPCREL,
+                                     R_X86_64_GOTPCRELX, R_X86_64_REX_GOTPCRELX};
+constexpr uint32_t kKnownAarch64[] = {R_AARCH64_ABS64,
+                                      R_AARCH64_PREL64,
+                                      R_AARCH64_ABS32,
+                                      R_AARCH64_PREL32,
+                                      R_AARCH64_ABS16,
+                                      R_AARCH64_PREL16,
+                                      R_AARCH64_ADR_PREL_PG_HI21,
+                                      R_AARCH64_JUMP26,
+                                      R_AARCH64_CALL26,
+                                      R_AARCH64_ADR_GOT_PAGE,
+                                      R_AARCH64_ADD_ABS_LO12_NC,
+                                      R_AARCH64_LDST8_ABS_LO12_NC,
+                                      R_AARCH64_LDST16_ABS_LO12_NC,
+                                      R_AARCH64_LDST32_ABS_LO12_NC,
+                                      R_AARCH64_LDST64_ABS_LO12_NC,
+                                      R_AARCH64_LDST128_ABS_LO12_NC,
+                                      R_AARCH64_LD64_GOT_LO12_NC};
 
 // The RTS looks whether the four bytes at a relocation's place are the object's, whatever its width
 // (checkProddableBlock in rts/Linker.c).
-constexpr std::uint64_t kProdded = 4;
+constexpr uint64_t kProdded = 4;
 
 // More than any code adds to the address of an entry of the global offset table, which has eight
 // bytes.
-constexpr std::int64_t kMostBesideGot = 1 << 16;
+constexpr int64_t kMostBesideGot = 1 << 16;
 
-bool isKnown(Machine machine, std::uint32_t type) {
+bool isKnown(Machine machine, uint32_t type) {
   const auto among = [type](const auto& known) {
     return std::find(std::begin(known), std::end(known), type) != std::end(known);
   };
-  return machine == Machine::X86_64 ? among(kKnownX86_64) : among(kKnownAarch64);
+  return machine == Machine::kX86_64 ? among(kKnownX86_64) : among(kKnownAarch64);
 }
 
-bool isThreadLocal(Machine machine, std::uint32_t type) {
-  if (machine == Machine::X86_64)
+bool isThreadLocal(Machine machine, uint32_t type) {
+  if (machine == Machine::kX86_64) {
     return (type >= R_X86_64_DTPMOD64 && type <= R_X86_64_TPOFF32) ||
            (type >= R_X86_64_GOTPC32_TLSDESC && type <= R_X86_64_TLSDESC);
+  }
   return type >= R_AARCH64_TLSGD_ADR_PREL21 && type <= R_AARCH64_TLSLD_LDST128_DTPREL_LO12_NC;
 }
 
 bool fitsAddend(Machine machine, const Elf64_Rela& relocation) {
-  if (machine != Machine::X86_64) return true;
+  if (machine != Machine::kX86_64) return true;
   switch (ELF64_R_TYPE(relocation.r_info)) {
     case R_X86_64_GOTPCREL:
     case R_X86_64_GOTPCRELX:
@@ -81,7 +82,7 @@ bool fitsAddend(Machine machine, const Elf64_Rela& relocation) {
 }
 
 bool hasPlace(Machine machine, const Elf64_Rela& relocation, const Elf64_Shdr& target) {
-  if (machine != Machine::X86_64) return true;
+  if (machine != Machine::kX86_64) return true;
   return target.sh_type != SHT_NOBITS && target.sh_size >= kProdded && relocation.r_offset <= target.sh_size - kProdded;
 }
 
@@ -91,20 +92,22 @@ constexpr char kAdvice[] = "; use the library as a shared object (.so)";
 
 Status ElfObject::checkLinkable(const IsDefined& isDefined) const {
   // The RTS looks up the sections of these whether something refers to them or not (ocResolve_ELF).
-  for (std::size_t i = 0; i < symbolCount(); ++i) {
+  for (size_t i = 0; i < symbolCount(); ++i) {
     Elf64_Sym entry;
     std::memcpy(&entry, symbolTable_.data() + i * sizeof entry, sizeof entry);
     if (ELF64_ST_TYPE(entry.st_info) != STT_SECTION) continue;
     Result<ElfSymbol> section = symbol(i);
     if (!section) return section.error();
-    if (section->place != SymbolPlace::Section || !section->name.empty() || section->value != 0)
+    if (section->place != SymbolPlace::kSection || !section->name.empty() || section->value != 0) {
       return inSymbol(i, "should stand for a section, and does not; it is damaged");
+    }
   }
-  for (std::uint32_t i = 1; i < sectionCount_; ++i) {
+  for (uint32_t i = 1; i < sectionCount_; ++i) {
     const Elf64_Shdr header = sectionHeader(i);
     if ((header.sh_type != SHT_RELA && header.sh_type != SHT_REL) || !isLoaded(header.sh_info)) continue;
-    if (header.sh_type == SHT_REL && header.sh_size > 0)
+    if (header.sh_type == SHT_REL && header.sh_size > 0) {
       return inSection(i, std::string("has relocations without addends, which GHC's linker does not know") + kAdvice);
+    }
     if (Status checked = checkLinkable(header, isDefined); !checked) return checked.error().within(describeSection(i));
   }
   return Done{};
@@ -113,7 +116,7 @@ Status ElfObject::checkLinkable(const IsDefined& isDefined) const {
 Status ElfObject::checkLinkable(const Elf64_Shdr& relocations, const IsDefined& isDefined) const {
   const std::string_view entries = content(relocations);
   const Elf64_Shdr target = sectionHeader(relocations.sh_info);
-  for (std::size_t i = 0; i < entries.size() / sizeof(Elf64_Rela); ++i) {
+  for (size_t i = 0; i < entries.size() / sizeof(Elf64_Rela); ++i) {
     Elf64_Rela entry;
     std::memcpy(&entry, entries.data() + i * sizeof entry, sizeof entry);
     Elf64_Sym symbol;
@@ -122,9 +125,10 @@ Status ElfObject::checkLinkable(const Elf64_Shdr& relocations, const IsDefined& 
                        ELF64_ST_TYPE(symbol.st_info) != STT_GNU_IFUNC && ELF64_ST_BIND(symbol.st_info) != STB_WEAK &&
                        symbol.st_shndx < SHN_LORESERVE && hasPlace(machine_, entry, target);
     if (plain) continue;
-    if (Status checked = checkLinkable(entry, target, isDefined); !checked)
+    if (Status checked = checkLinkable(entry, target, isDefined); !checked) {
       return checked.error().within("relocation " + std::to_string(i) + " (type " +
                                     std::to_string(ELF64_R_TYPE(entry.r_info)) + ")");
+    }
   }
   return Done{};
 }
@@ -132,31 +136,35 @@ Status ElfObject::checkLinkable(const Elf64_Shdr& relocations, const IsDefined& 
 // Says what is wrong with a relocation.
 Status ElfObject::checkLinkable(const Elf64_Rela& relocation, const Elf64_Shdr& target,
                                 const IsDefined& isDefined) const {
-  const auto type = static_cast<std::uint32_t>(ELF64_R_TYPE(relocation.r_info));
+  const auto type = static_cast<uint32_t>(ELF64_R_TYPE(relocation.r_info));
   Result<ElfSymbol> found = symbol(ELF64_R_SYM(relocation.r_info));
   if (!found) return found.error();
   std::string_view name = found->name;
-  if (name.empty() && found->place == SymbolPlace::Section) name = sectionName(found->section);
+  if (name.empty() && found->place == SymbolPlace::kSection) name = sectionName(found->section);
   const auto fail = [&](const std::string& problem, const char* advice = kAdvice) {
     return Error{"symbol " + printable(name) + " " + problem + advice};
   };
   if (isThreadLocal(machine_, type)) return fail("is thread-local, which GHC's linker does not support");
   if (!isKnown(machine_, type)) return fail("is referred to in a way that GHC's linker does not know");
   if (found->type == STT_GNU_IFUNC) return fail("is an indirect function (IFUNC), which GHC's linker does not support");
-  if (!fitsAddend(machine_, relocation))
+  if (!fitsAddend(machine_, relocation)) {
     return fail("is referred to with an offset of " + std::to_string(relocation.r_addend) + " bytes",
                 "; it is damaged");
-  if (found->binding == SymbolBinding::Local && found->place != SymbolPlace::Section &&
-      found->place != SymbolPlace::Undefined)
+  }
+  if (found->binding == SymbolBinding::kLocal && found->place != SymbolPlace::kSection &&
+      found->place != SymbolPlace::kUndefined) {
     return fail("is local and in no section, which GHC's linker does not know");
-  if (found->binding == SymbolBinding::Weak && found->place == SymbolPlace::Undefined &&
-      !isDefined(std::string(name).c_str()))
+  }
+  if (found->binding == SymbolBinding::kWeak && found->place == SymbolPlace::kUndefined &&
+      !isDefined(std::string(name).c_str())) {
     return fail("is a weak reference to what no library defines, which GHC's linker does not support",
                 "; link a library that defines it, or use this one as a shared object (.so)");
-  if (!hasPlace(machine_, relocation, target))
+  }
+  if (!hasPlace(machine_, relocation, target)) {
     return fail("is referred to at offset " + std::to_string(relocation.r_offset) + ", where there are no " +
                     std::to_string(kProdded) + " bytes to change",
                 "; it is damaged");
+  }
   return Done{};
 }
 

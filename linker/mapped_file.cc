@@ -21,7 +21,7 @@ Result<std::span<const std::byte>> mapDescriptor(int fd) {
   // mmap() refuses a length of zero.
   if (status.st_size == 0) return std::span<const std::byte>{};
 
-  const auto size = static_cast<std::size_t>(status.st_size);
+  const auto size = static_cast<size_t>(status.st_size);
   void* start = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (start == MAP_FAILED) return systemError("cannot map the file", errno);
   return std::span(static_cast<const std::byte*>(start), size);

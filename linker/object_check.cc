@@ -13,11 +13,12 @@ namespace {
 
 // The RTS keeps the size of an object in an int: imageSize of mkOc and memberSize of loadArchive_
 // (GHC 9.0.2 rts/Linker.c, rts/linker/LoadArchive.c).
-constexpr std::size_t kLargestObject = INT_MAX;
+constexpr size_t kLargestObject = INT_MAX;
 
 Status checkImage(std::span<const std::byte> image) {
-  if (image.size() > kLargestObject)
+  if (image.size() > kLargestObject) {
     return Error{"the object has " + std::to_string(image.size()) + " bytes; GHC's linker cannot load 2 GiB or more"};
+  }
   return checkObject(image, kHostMachine);
 }
 
@@ -28,7 +29,7 @@ bool namedLikeObject(std::string_view name) {
 // Where the RTS looks for a thin archive's member: below the archive's directory, whether or not
 // the name starts with a slash (readThinArchiveMember in GHC 9.0.2 rts/linker/LoadArchive.c).
 std::string externalPath(const std::string& archive, std::string_view name) {
-  const std::size_t slash = archive.rfind('/');
+  const size_t slash = archive.rfind('/');
   const std::string directory = slash == archive.npos ? "." : archive.substr(0, slash);
   return directory + "/" + std::string(name);
 }
@@ -39,10 +40,11 @@ Status checkExternalMember(const std::string& archive, const ArchiveMember& memb
   Result<MappedFile> file = MappedFile::open(path);
   if (!file) return file.error().within(context);
   // The RTS reads as many bytes as the archive states: a file that has grown would be cut off.
-  if (file->bytes().size() != member.size)
+  if (file->bytes().size() != member.size) {
     return Error{"has " + std::to_string(file->bytes().size()) + " bytes, but the archive says " +
                  std::to_string(member.size)}
         .within(context);
+  }
   Status checked = checkImage(file->bytes());
   if (!checked) return checked.error().within(context);
   return checked;
@@ -58,9 +60,10 @@ Status checkMembers(const std::string& path, std::span<const std::byte> file) {
     const ArchiveMember& member = **next;
     if (!namedLikeObject(member.name)) continue;
     Status checked = member.external ? checkExternalMember(path, member) : checkImage(member.data);
-    if (!checked)
+    if (!checked) {
       return checked.error().within("archive " + path + ", member " + printable(member.name) + " (offset " +
                                     std::to_string(member.offset) + ")");
+    }
   }
 }
 

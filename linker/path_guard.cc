@@ -25,7 +25,7 @@ constexpr int kMostLinks = 40;
 void putFirst(std::string_view path, std::deque<std::string>& names) {
   std::deque<std::string> first;
   while (!path.empty()) {
-    const std::size_t end = std::min(path.find('/'), path.size());
+    const size_t end = std::min(path.find('/'), path.size());
     if (end > 0) first.emplace_back(path.substr(0, end));
     path.remove_prefix(std::min(end + 1, path.size()));
   }
@@ -81,7 +81,7 @@ Status PathGuard::walk() {
     }
     if (++links > kMostLinks) return systemError(path_, ELOOP);
     if (target[0] == '/') directory.clear();
-    putFirst({target.data(), static_cast<std::size_t>(size)}, names);
+    putFirst({target.data(), static_cast<size_t>(size)}, names);
   }
   return Done{};
 }

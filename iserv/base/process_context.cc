@@ -75,8 +75,9 @@ bool canBeAdopted(schema::Attach::Reader attach) {
 }
 
 Status adoptProcessContext(schema::Attach::Reader attach, std::span<const kj::AutoCloseFd> fds) {
-  if (fds.size() != 1 + kStreams + attach.getDescriptors().size())
+  if (fds.size() != 1 + kStreams + attach.getDescriptors().size()) {
     return Error{"the client did not send its descriptors"};
+  }
   // ^C is for the process group; what a splice starts is in it. See Note [Terminal sessions].
   if (setpgid(0, attach.getProcessGroup()) != 0) return systemError("the process group");
   if (!attach.hasView() && fchdir(fds[0].get()) != 0) return systemError("the working directory");

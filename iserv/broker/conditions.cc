@@ -110,8 +110,9 @@ std::optional<Conditions::Change> Conditions::lookInto(Watched& directory) {
   FileSignature now = linker::signatureOfAny(directory.file.path);
   if (now == directory.file.signature && !directory.file.unsettled) return std::nullopt;
   // The loader remembers which directories are not there, and so do all forks.
-  if (directory.file.signature == FileSignature{} && now != FileSignature{})
+  if (directory.file.signature == FileSignature{} && now != FileSignature{}) {
     return Change{directory.depth, directory.file.path};
+  }
   for (const auto& search : searches_) {
     if (std::ranges::find(search->directories, directory.file.path) == search->directories.end()) continue;
     for (const std::string& name : search->names) {

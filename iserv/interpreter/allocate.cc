@@ -82,17 +82,17 @@ std::vector<StgClosure*> allocateBcos(const RtsLock& lock, const BcoSet& set, co
     StgClosure** slot = objects[i]->ptrs->payload;
     for (const BcoPointer& pointer : set.pointersOf(set.bcos[i])) {
       switch (pointer.kind) {
-        case BcoPointer::Kind::BcoOfSet:
+        case BcoPointer::Kind::kBcoOfSet:
           *slot = topLevel[pointer.value];
           break;
-        case BcoPointer::Kind::NestedBco:
+        case BcoPointer::Kind::kNestedBco:
           *slot = reinterpret_cast<StgClosure*>(objects[pointer.value]);
           break;
-        case BcoPointer::Kind::StaticPointer:
+        case BcoPointer::Kind::kStaticPointer:
           *slot = reinterpret_cast<StgClosure*>(pointer.value);
           break;
-        case BcoPointer::Kind::RemoteReference:
-        case BcoPointer::Kind::BreakArray:
+        case BcoPointer::Kind::kRemoteReference:
+        case BcoPointer::Kind::kBreakArray:
           *slot = resolve(pointer.value);
           break;
       }

@@ -43,11 +43,11 @@ struct EntryCode {
 #endif
 
 void* entryOf(int64_t pointerTag) {
-  constexpr void (*entries[])() = {
+  constexpr void (*kEntries[])() = {
       stg_interp_constr1_entry, stg_interp_constr2_entry, stg_interp_constr3_entry, stg_interp_constr4_entry,
       stg_interp_constr5_entry, stg_interp_constr6_entry, stg_interp_constr7_entry,
   };
-  return reinterpret_cast<void*>(entries[pointerTag - 1]);
+  return reinterpret_cast<void*>(kEntries[pointerTag - 1]);
 }
 
 Error outOfRange(const char* what, int64_t value) {
@@ -94,16 +94,16 @@ Result<uint64_t> makeConstructorInfo(schema::ConstructorInfo::Reader constructor
   std::byte* code = *pages + sizeof(StgConInfoTable);
   std::memcpy(code + sizeof(EntryCode), description.begin(), description.size());
   // Offsets count from the end of the table, where the code begins.
-  constexpr StgHalfInt offset = sizeof(EntryCode);
-  table.con_desc = offset;
+  constexpr StgHalfInt kOffset = sizeof(EntryCode);
+  table.con_desc = kOffset;
   table.i.layout.payload.ptrs = static_cast<StgHalfWord>(pointers);
   table.i.layout.payload.nptrs = static_cast<StgHalfWord>(nonPointers);
   table.i.type = CONSTR;
   table.i.srt = static_cast<StgHalfInt>(tag);
 #if defined(PROFILING)
   // Heap profiles by type or closure description name the constructor.
-  table.i.prof.closure_type_off = offset;
-  table.i.prof.closure_desc_off = offset;
+  table.i.prof.closure_type_off = kOffset;
+  table.i.prof.closure_desc_off = kOffset;
 #endif
   new (code) EntryCode{.target = entryOf(pointerTag)};
 

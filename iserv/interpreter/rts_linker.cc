@@ -94,8 +94,9 @@ std::optional<std::string> RtsLinker::loadSharedObject(const std::string& file) 
 
 Result<void*> RtsLinker::lookupIn(uint64_t handle, const std::string& symbol) {
   auto loaded = sharedObjects_.find(handle);
-  if (loaded == sharedObjects_.end())
+  if (loaded == sharedObjects_.end()) {
     return Error{"no shared object was loaded that has handle " + std::to_string(handle)};
+  }
   void* object = loaded->second.object;
   void* address = object == nullptr ? nullptr : dlsym(object, symbol.c_str());
   if (address != nullptr) addresses_.insert(reinterpret_cast<uint64_t>(address));

@@ -355,9 +355,9 @@ Status Session::createBcos(capnp::List<capnp::Data>::Reader chunks, schema::Repl
   for (const bytecode::BcoPointer& pointer : set->pointers) {
     using Kind = bytecode::BcoPointer::Kind;
     bool good = true;
-    if (pointer.kind == Kind::RemoteReference) good = references_.contains(pointer.value);
-    if (pointer.kind == Kind::BreakArray) good = breakArrays_.contains(pointer.value);
-    if (pointer.kind == Kind::StaticPointer) good = linker_.knows(pointer.value);
+    if (pointer.kind == Kind::kRemoteReference) good = references_.contains(pointer.value);
+    if (pointer.kind == Kind::kBreakArray) good = breakArrays_.contains(pointer.value);
+    if (pointer.kind == Kind::kStaticPointer) good = linker_.knows(pointer.value);
     if (!good) {
       return Error{"a BCO's pointer refers to " + std::to_string(pointer.value) +
                    ", which is nothing that this session has given out"};

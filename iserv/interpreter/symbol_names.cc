@@ -60,10 +60,10 @@ Symbol find(const void* wanted) {
 
 // What z-encoding writes for a character behind a "z" (GHC.Utils.Encoding), or 0.
 char decodeZ(char code) {
-  constexpr std::string_view codes = "imqzedutphlsrcv";
-  constexpr std::string_view meant = ".-'z=$_*+#</>^%";
-  size_t at = codes.find(code);
-  return at == std::string_view::npos ? 0 : meant[at];
+  constexpr std::string_view kCodes = "imqzedutphlsrcv";
+  constexpr std::string_view kMeant = ".-'z=$_*+#</>^%";
+  size_t at = kCodes.find(code);
+  return at == std::string_view::npos ? 0 : kMeant[at];
 }
 
 // "base_GHCziList_badHead" is GHC.List.badHead of base.
@@ -86,11 +86,11 @@ void appendOffset(char* name, size_t size, ptrdiff_t offset) {
 }  // namespace
 
 bool haskellName(const void* address, char* name, size_t size) {
-  constexpr std::string_view infoTable = "_info";
+  constexpr std::string_view kInfoTable = "_info";
   Symbol symbol = find(address);
-  if (symbol.name == nullptr || !std::string_view(symbol.name).ends_with(infoTable)) return false;
+  if (symbol.name == nullptr || !std::string_view(symbol.name).ends_with(kInfoTable)) return false;
   std::string_view code = symbol.name;
-  code.remove_suffix(infoTable.size());
+  code.remove_suffix(kInfoTable.size());
   zDecode(code, name, size);
   appendOffset(name, size, static_cast<const char*>(address) - symbol.address);
   return true;

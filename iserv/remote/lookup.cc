@@ -55,8 +55,9 @@ Result<std::string> readAll(int fd, Milliseconds patience, Attention* attention)
     int ready = left <= 0 ? 0 : poll(attention, fds, static_cast<int>(left));
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return Error{std::strerror(errno)};
-    if (ready == 0)
+    if (ready == 0) {
       return Error{"no name server has answered within " + std::to_string(patience.count() / 1000) + " s"};
+    }
     char buffer[4096];
     ssize_t got = read(fd, buffer, sizeof buffer);
     if (got <= 0) return text;

@@ -257,7 +257,7 @@ void passOnSignals(int signalFd, pid_t interpreter) {
 // How long an interpreter that has closed its answers may take to end before GHC is told that the
 // answers are closed. GHC looks at once whether the process has ended, and reports a crash only if
 // it has; the meter must not be slower to end than the interpreter was.
-constexpr int closingGraceMilliseconds = 100;
+constexpr int kClosingGraceMilliseconds = 100;
 
 // Carries bytes both ways until the interpreter has ended and everything it wrote has been passed
 // on. Returns its wait status.
@@ -272,7 +272,7 @@ int relay(Channel& toInterpreter, Channel& toGhc, pid_t interpreter, int signalF
     if (ended && closing) break;
     // From an interpreter that has ended nothing more can come: look for a rest, but do not wait.
     const bool lookOnly = ended && toGhc.empty();
-    const int timeout = lookOnly ? 0 : closing ? closingGraceMilliseconds : -1;
+    const int timeout = lookOnly ? 0 : closing ? kClosingGraceMilliseconds : -1;
     const int ready = poll(all.data(), all.size(), timeout);
     if (ready < 0 && errno != EINTR) failErrno("poll");
     if (ready == 0 && lookOnly) break;

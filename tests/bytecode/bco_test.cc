@@ -60,13 +60,13 @@ TEST_P(DecodeBcosOf, ReadsEveryField) {
   EXPECT_EQ(loadElement<uint64_t>(read.literals, 0), 0x0102030405060708u);
   const std::span<const BcoPointer> pointers = set->pointersOf(read);
   ASSERT_EQ(pointers.size(), 4u);
-  EXPECT_EQ(pointers[0].kind, BcoPointer::Kind::BcoOfSet);
+  EXPECT_EQ(pointers[0].kind, BcoPointer::Kind::kBcoOfSet);
   EXPECT_EQ(pointers[0].value, 1u);
-  EXPECT_EQ(pointers[1].kind, BcoPointer::Kind::RemoteReference);
+  EXPECT_EQ(pointers[1].kind, BcoPointer::Kind::kRemoteReference);
   EXPECT_EQ(pointers[1].value, 0x10u);
-  EXPECT_EQ(pointers[2].kind, BcoPointer::Kind::StaticPointer);
+  EXPECT_EQ(pointers[2].kind, BcoPointer::Kind::kStaticPointer);
   EXPECT_EQ(pointers[2].value, 0x20u);
-  EXPECT_EQ(pointers[3].kind, BcoPointer::Kind::BreakArray);
+  EXPECT_EQ(pointers[3].kind, BcoPointer::Kind::kBreakArray);
   EXPECT_EQ(pointers[3].value, 0x30u);
 }
 
@@ -92,7 +92,7 @@ TEST(DecodeBcos, PutsNestedBcosBeforeTheirHolders) {
   EXPECT_EQ(set->bcos[set->topLevel[1]].arity, 10);
   for (uint32_t i = 0; i < set->bcos.size(); ++i) {
     for (const BcoPointer& pointer : set->pointersOf(set->bcos[i])) {
-      if (pointer.kind == BcoPointer::Kind::NestedBco) {
+      if (pointer.kind == BcoPointer::Kind::kNestedBco) {
         EXPECT_LT(pointer.value, i);
       }
     }

@@ -44,7 +44,7 @@ inline const BcoFormat& kGhc9103 = formatOf("9.10.3");
 
 template <typename T>
 void putArray(Buffer& out, const std::vector<T>& elements, const BcoFormat& format) {
-  if (format.arrays == ArrayEncoding::Bounds) {
+  if (format.arrays == ArrayEncoding::kBounds) {
     putWord(out, 0);
     putWord(out, elements.size() - 1);
   } else {

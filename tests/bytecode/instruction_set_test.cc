@@ -38,9 +38,9 @@ TEST_P(InstructionSets, HaveTheInstructionsOfBytecodesH) {
     known[opcode] = info->name;
     // The verifier and the disassembler look for a range's count in the operand after it.
     for (size_t i = 0; i < info->operandCount; ++i) {
-      if (info->operands[i].kind == OperandKind::LiteralRange) {
+      if (info->operands[i].kind == OperandKind::kLiteralRange) {
         ASSERT_LT(i + 1, info->operandCount) << info->name;
-        EXPECT_EQ(info->operands[i + 1].kind, OperandKind::Words) << info->name;
+        EXPECT_EQ(info->operands[i + 1].kind, OperandKind::kWords) << info->name;
       }
     }
   }
@@ -54,16 +54,16 @@ TEST(InstructionReader, ReadsOneHalfwordPerSmallOperand) {
   const std::vector<uint16_t> code{66, 1, 2, 3, 4, 58};  // BRK_FUN, ENTER
   InstructionReader reader(bytesOf(code), kInstructions902);
   Instruction instruction{};
-  ASSERT_EQ(reader.next(instruction), Step::Instruction);
+  ASSERT_EQ(reader.next(instruction), Step::kInstruction);
   EXPECT_EQ(instruction.info->name, "BRK_FUN");
   EXPECT_FALSE(instruction.large);
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(instruction.operands[i], i + 1);
-  ASSERT_EQ(reader.next(instruction), Step::Instruction);
+  ASSERT_EQ(reader.next(instruction), Step::kInstruction);
   EXPECT_EQ(instruction.info->name, "ENTER");
   EXPECT_EQ(instruction.offset, 5u);
   EXPECT_TRUE(instruction.info->leaves);
-  EXPECT_EQ(reader.next(instruction), Step::End);
-  EXPECT_EQ(reader.next(instruction), Step::End);
+  EXPECT_EQ(reader.next(instruction), Step::kEnd);
+  EXPECT_EQ(reader.next(instruction), Step::kEnd);
 }
 
 // A large instruction's operands are words, but for those that always fit a halfword.
@@ -71,21 +71,21 @@ TEST(InstructionReader, ReadsFourHalfwordsPerLargeOperand) {
   const std::vector<uint16_t> code{kLarge | 66, 0, 0, 1, 2, 3, 0, 0, 0, 4, 5, 6, 7, 8};
   InstructionReader reader(bytesOf(code), kInstructions902);
   Instruction instruction{};
-  ASSERT_EQ(reader.next(instruction), Step::Instruction);
+  ASSERT_EQ(reader.next(instruction), Step::kInstruction);
   EXPECT_TRUE(instruction.large);
   EXPECT_EQ(instruction.operands[0], 0x0000'0000'0001'0002u);
   EXPECT_EQ(instruction.operands[1], 3u);
   EXPECT_EQ(instruction.operands[2], 4u);
   EXPECT_EQ(instruction.operands[3], 0x0005'0006'0007'0008u);
-  EXPECT_EQ(reader.next(instruction), Step::End);
+  EXPECT_EQ(reader.next(instruction), Step::kEnd);
 }
 
 TEST(InstructionReader, StopsWithinAnInstruction) {
   const std::vector<uint16_t> code{58, kLarge | 11, 0, 0, 0};
   InstructionReader reader(bytesOf(code), kInstructions902);
   Instruction instruction{};
-  ASSERT_EQ(reader.next(instruction), Step::Instruction);
-  EXPECT_EQ(reader.next(instruction), Step::Truncated);
+  ASSERT_EQ(reader.next(instruction), Step::kInstruction);
+  EXPECT_EQ(reader.next(instruction), Step::kTruncated);
   EXPECT_EQ(reader.offset(), 1u);
 }
 
@@ -94,7 +94,7 @@ TEST(InstructionReader, StopsAtUnknownOpcodes) {
     const std::vector<uint16_t> code{opcode, 0, 0, 0, 0, 0};
     InstructionReader reader(bytesOf(code), kInstructions902);
     Instruction instruction{};
-    EXPECT_EQ(reader.next(instruction), Step::Unknown) << opcode;
+    EXPECT_EQ(reader.next(instruction), Step::kUnknown) << opcode;
   }
 }
 

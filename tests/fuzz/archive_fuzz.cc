@@ -11,7 +11,7 @@ namespace {
 using namespace splicehost;
 using namespace splicehost::linker;
 
-void requireInside(std::span<const std::byte> file, const void* start, std::size_t size) {
+void requireInside(std::span<const std::byte> file, const void* start, size_t size) {
   if (size == 0) return;
   const auto* first = static_cast<const std::byte*>(start);
   if (first < file.data() || first + size > file.data() + file.size()) std::abort();
@@ -19,7 +19,7 @@ void requireInside(std::span<const std::byte> file, const void* start, std::size
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto file = std::as_bytes(std::span(data, size));
   if (Result<std::vector<ArchiveMember>> members = readArchive(file); members) {
     for (const ArchiveMember& member : *members) {

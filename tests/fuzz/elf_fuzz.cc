@@ -12,24 +12,25 @@ using namespace splicehost;
 using namespace splicehost::linker;
 
 // Written to so that reading is not optimised away.
-volatile std::size_t bytesRead;
+volatile size_t bytesRead;
 
 void readAll(const ElfObject& object) {
-  for (std::size_t i = 0; i < object.symbolCount(); ++i)
+  for (size_t i = 0; i < object.symbolCount(); ++i) {
     if (!object.symbol(i)) std::abort();
-  std::size_t sum = 0;
-  for (std::uint32_t i = 0; i < object.sectionCount(); ++i) {
+  }
+  size_t sum = 0;
+  for (uint32_t i = 0; i < object.sectionCount(); ++i) {
     sum += object.sectionName(i).size();
-    for (const std::byte byte : object.sectionContent(i)) sum += static_cast<std::size_t>(byte);
+    for (const std::byte byte : object.sectionContent(i)) sum += static_cast<size_t>(byte);
   }
   bytesRead = sum;
 }
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto file = std::as_bytes(std::span(data, size));
-  for (const Machine machine : {Machine::X86_64, Machine::AArch64}) {
+  for (const Machine machine : {Machine::kX86_64, Machine::kAArch64}) {
     Result<ElfObject> object = ElfObject::open(file, machine);
     if (object && object->checkContents()) readAll(*object);
   }

@@ -154,8 +154,8 @@ class DamagedArchive : public testing::TestWithParam<const char*> {
 
 TEST_P(DamagedArchive, CutShortAnywhereIsAnErrorOrAShorterArchive) {
   const Bytes whole = make();
-  const std::size_t members = readArchive(whole)->size();
-  for (std::size_t size = 0; size < whole.size(); size += size < 256 ? 1 : 64) {
+  const size_t members = readArchive(whole)->size();
+  for (size_t size = 0; size < whole.size(); size += size < 256 ? 1 : 64) {
     const Bytes cut(whole.begin(), whole.begin() + size);
     Result<std::vector<ArchiveMember>> read = readArchive(cut);
     EXPECT_TRUE(!read || read->size() < members) << size;

@@ -19,7 +19,7 @@ namespace {
 constexpr char kEmptyDigest[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 constexpr char kAbcDigest[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr int64_t kSecond = 1'000'000'000;
 
 // Changes a file's bytes and gives it the same size and mtime as before: what a second write within
 // a clock tick looks like, if the ctime stays the same as well.
@@ -71,13 +71,13 @@ TEST(ContentIdentity, SignaturesByPathAndByDescriptorAgree) {
 class DigestCacheTest : public testing::Test {
  protected:
   // The cache's clock, this long after the file's last change.
-  void setAge(const std::string& path, std::int64_t nanoseconds) {
+  void setAge(const std::string& path, int64_t nanoseconds) {
     const Result<FileSignature> signature = signatureOf(path);
     now_ = signature->ctimeNs + nanoseconds;
   }
 
   test::TemporaryDirectory directory_;
-  std::int64_t now_ = 0;
+  int64_t now_ = 0;
   int hashings_ = 0;  // the cache looks at the clock when it hashes
   DigestCache cache_{[this] {
     ++hashings_;
@@ -108,7 +108,7 @@ TEST_F(DigestCacheTest, SeesAChangedFile) {
 
 TEST_F(DigestCacheTest, DoesNotTrustAYoungSignature) {
   const std::string path = directory_.write("file", "abc");
-  for (const std::int64_t age : {-10 * kSecond, std::int64_t{0}, kSecond, 2 * kSecond}) {
+  for (const int64_t age : {-10 * kSecond, int64_t{0}, kSecond, 2 * kSecond}) {
     setAge(path, age);
     EXPECT_EQ(cache_.contentOf(path)->digest.hex(), kAbcDigest);
     EXPECT_EQ(cache_.size(), 0u) << age;

@@ -77,18 +77,18 @@ TEST(ElfObject, ListsSymbols) {
   Result<ElfObject> object = ElfObject::open(bytes, kHostMachine);
   ASSERT_TRUE(object.ok());
   std::map<std::string, ElfSymbol> symbols;
-  for (std::size_t i = 0; i < object->symbolCount(); ++i) {
+  for (size_t i = 0; i < object->symbolCount(); ++i) {
     Result<ElfSymbol> symbol = object->symbol(i);
     ASSERT_TRUE(symbol.ok()) << symbol.error().message;
     symbols[std::string(symbol->name)] = *symbol;
   }
-  EXPECT_EQ(symbols.at("work").binding, SymbolBinding::Global);
-  EXPECT_EQ(symbols.at("work").place, SymbolPlace::Section);
+  EXPECT_EQ(symbols.at("work").binding, SymbolBinding::kGlobal);
+  EXPECT_EQ(symbols.at("work").place, SymbolPlace::kSection);
   EXPECT_EQ(object->sectionName(symbols.at("work").section), ".text");
   EXPECT_GT(symbols.at("work").size, 0u);
-  EXPECT_EQ(symbols.at("perhaps").binding, SymbolBinding::Weak);
-  EXPECT_EQ(symbols.at("elsewhere").place, SymbolPlace::Undefined);
-  EXPECT_EQ(symbols.at("shared_uninitialised").place, SymbolPlace::Common);
+  EXPECT_EQ(symbols.at("perhaps").binding, SymbolBinding::kWeak);
+  EXPECT_EQ(symbols.at("elsewhere").place, SymbolPlace::kUndefined);
+  EXPECT_EQ(symbols.at("shared_uninitialised").place, SymbolPlace::kCommon);
   EXPECT_EQ(symbols.at("shared_uninitialised").size, sizeof(int));
   EXPECT_EQ(symbols.at("pointer").size, sizeof(void*));
   EXPECT_EQ(object->sectionContent(symbols.at("pointer").section).size() % sizeof(void*), 0u);
@@ -106,10 +106,10 @@ TEST(ElfObject, FollowsExtendedSectionNumbers) {
 
   Result<ElfObject> object = ElfObject::open(bytes, kHostMachine);
   ASSERT_TRUE(object.ok()) << object.error().message;
-  EXPECT_GT(object->sectionCount(), std::uint32_t{kSections});
+  EXPECT_GT(object->sectionCount(), uint32_t{kSections});
   bool found = false;
-  std::size_t table = 0;
-  for (std::size_t i = 0; i < object->symbolCount(); ++i) {
+  size_t table = 0;
+  for (size_t i = 0; i < object->symbolCount(); ++i) {
     Result<ElfSymbol> symbol = object->symbol(i);
     ASSERT_TRUE(symbol.ok());
     if (symbol->name != "last") continue;
@@ -118,11 +118,12 @@ TEST(ElfObject, FollowsExtendedSectionNumbers) {
   }
   EXPECT_TRUE(found);
 
-  for (std::uint32_t i = 1; i < object->sectionCount(); ++i)
+  for (uint32_t i = 1; i < object->sectionCount(); ++i) {
     if (object->sectionHeader(i).sh_type == SHT_SYMTAB_SHNDX) table = i;
+  }
   ASSERT_NE(table, 0u);
   const Elf64_Shdr header = object->sectionHeader(table);
-  const std::size_t place = test::sectionHeaderOffset(bytes, table);
+  const size_t place = test::sectionHeaderOffset(bytes, table);
   Bytes changed = bytes;
   Elf64_Shdr other = header;
   other.sh_type = SHT_PROGBITS;
@@ -134,8 +135,7 @@ TEST(ElfObject, FollowsExtendedSectionNumbers) {
   test::storeAt(changed, place, other);
   EXPECT_NE(headerProblem(changed).find("the table of extended section indices has "), std::string::npos);
   changed = bytes;
-  for (std::uint64_t i = 0; i < header.sh_size; i += 4)
-    test::storeAt(changed, header.sh_offset + i, std::uint32_t{0x7fffffff});
+  for (uint64_t i = 0; i < header.sh_size; i += 4) test::storeAt(changed, header.sh_offset + i, uint32_t{0x7fffffff});
   EXPECT_NE(problem(changed).find("is in section 2147483647 of "), std::string::npos);
 }
 
@@ -144,7 +144,7 @@ TEST(ElfObject, SaysWhatAnotherFileIs) {
   EXPECT_EQ(headerProblem(test::toBytes("BC\xC0\xDE")), "this is LLVM bitcode, not a relocatable object");
   Bytes object = test::sampleObject();
   const std::string host(machineName(kHostMachine));
-  const Machine other = kHostMachine == Machine::X86_64 ? Machine::AArch64 : Machine::X86_64;
+  const Machine other = kHostMachine == Machine::kX86_64 ? Machine::kAArch64 : Machine::kX86_64;
   EXPECT_EQ(headerProblem(object, other),
             "this is a relocatable object (ET_REL) for " + host + ", not for " + std::string(machineName(other)));
   changeHeader(object, [](Elf64_Ehdr& header) { header.e_type = ET_DYN; });
@@ -156,7 +156,7 @@ TEST(ElfObject, SaysWhatAnotherFileIs) {
 }
 
 TEST(ElfObject, KnowsTheOtherMachine) {
-  const Machine other = kHostMachine == Machine::X86_64 ? Machine::AArch64 : Machine::X86_64;
+  const Machine other = kHostMachine == Machine::kX86_64 ? Machine::kAArch64 : Machine::kX86_64;
   Bytes object = test::sampleObject();
   changeHeader(object, [&](Elf64_Ehdr& header) { header.e_machine = static_cast<Elf64_Half>(other); });
   EXPECT_EQ(problem(object, other), "none");
@@ -170,7 +170,7 @@ TEST(ElfObject, SaysWhatIsWrongWithTheSectionTable) {
   };
   EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shoff = 0; }), "the object has no section table");
   EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shentsize = 40; }), "section table entries are 40 bytes, not 64");
-  const std::size_t size = test::sampleObject().size();
+  const size_t size = test::sampleObject().size();
   EXPECT_EQ(change([](Elf64_Ehdr& header) { header.e_shoff = ~0ull; }),
             "the section table at offset 18446744073709551615 is past the end of the file, which "
             "has " +
@@ -190,7 +190,7 @@ TEST(ElfObject, SaysWhatIsWrongWithTheSectionTable) {
 
 TEST(ElfObject, SaysWhatIsWrongWithASection) {
   const Bytes object = test::sampleObject();
-  const std::uint64_t size = object.size();
+  const uint64_t size = object.size();
   EXPECT_EQ(sectionProblem(".text",
                            [&](Elf64_Shdr& header) {
                              header.sh_offset = size - 8;
@@ -244,7 +244,7 @@ TEST(ElfObject, SaysWhatIsWrongWithASymbol) {
   const std::string label = sectionLabel(".symtab") + ": symbol ";
   const auto change = [](auto accept, auto changes) {
     Bytes object = test::sampleObject();
-    const std::size_t index = changeEntry<Elf64_Sym>(object, ".symtab", accept, changes);
+    const size_t index = changeEntry<Elf64_Sym>(object, ".symtab", accept, changes);
     EXPECT_NE(index, SIZE_MAX);
     EXPECT_EQ(headerProblem(object), "none");
     return std::pair(std::to_string(index), problem(object));
@@ -273,12 +273,14 @@ TEST(ElfObject, SaysWhatIsWrongWithARelocationSection) {
               }).ends_with(" bytes, no multiple of a relocation's 24"));
   EXPECT_EQ(sectionProblem(".rela.text", [](Elf64_Shdr& header) { header.sh_link = 0; }),
             label + " has no symbol table; the object has probably been stripped");
-  for (const Elf64_Word link : {1u, 1000u})
+  for (const Elf64_Word link : {1u, 1000u}) {
     EXPECT_EQ(sectionProblem(".rela.text", [&](Elf64_Shdr& header) { header.sh_link = link; }),
               label + " links to section " + std::to_string(link) + " for its symbols, which is no symbol table");
-  for (const Elf64_Word target : {0u, 1000u})
+  }
+  for (const Elf64_Word target : {0u, 1000u}) {
     EXPECT_EQ(sectionProblem(".rela.text", [&](Elf64_Shdr& header) { header.sh_info = target; }),
               label + " applies to section " + std::to_string(target) + ", of " + sectionCount());
+  }
 }
 
 TEST(ElfObject, SaysWhatIsWrongWithARelocation) {
@@ -295,14 +297,14 @@ TEST(ElfObject, SaysWhatIsWrongWithARelocation) {
               }).starts_with(label + " refers to symbol "));
 
   const Bytes object = test::sampleObject();
-  const std::uint64_t size =
+  const uint64_t size =
       test::loadAt<Elf64_Shdr>(object, test::sectionHeaderOffset(object, test::sectionIndex(object, ".text"))).sh_size;
   // A type, and how many bytes it changes.
-  const std::pair<std::uint32_t, std::uint64_t> kTypes[] = {
+  const std::pair<uint32_t, uint64_t> kTypes[] = {
       {R_X86_64_NONE, 0}, {R_X86_64_8, 1}, {R_X86_64_PC16, 2}, {R_X86_64_PC32, 4}, {R_X86_64_64, 8}};
   for (const auto& [type, width] : kTypes) {
-    if (kHostMachine != Machine::X86_64) break;
-    const auto place = [&, type = type](std::uint64_t offset) {
+    if (kHostMachine != Machine::kX86_64) break;
+    const auto place = [&, type = type](uint64_t offset) {
       return change([&](Elf64_Rela& relocation) {
         relocation.r_offset = offset;
         relocation.r_info = ELF64_R_INFO(1ull, type);
@@ -335,13 +337,14 @@ TEST(ElfObject, WhatIsNotLoadedMayBeAnything) {
       [](Elf64_Rela& relocation) {
         relocation = {~0ull, ~0ull, -1};
       });
-  for (const char* name : {".debug_info", ".debug_str", ".comment", ".note.GNU-stack"})
+  for (const char* name : {".debug_info", ".debug_str", ".comment", ".note.GNU-stack"}) {
     changeSection(changed, name, [](Elf64_Shdr& header) {
       header.sh_type = 0x70000042;
       header.sh_offset = ~0ull;
       header.sh_size = 7;
       header.sh_addralign = 3;
     });
+  }
   EXPECT_EQ(problem(changed), "none");
   // What is loaded is checked, whatever surrounds it.
   changeSection(changed, ".text", [](Elf64_Shdr& header) { header.sh_offset = ~0ull; });
@@ -351,7 +354,7 @@ TEST(ElfObject, WhatIsNotLoadedMayBeAnything) {
 TEST(ElfObject, CutShortAnywhereIsAnError) {
   // The section table is the last thing in an object that the GNU assembler writes.
   const Bytes whole = test::sampleObject();
-  for (std::size_t size = 0; size < whole.size(); size += 64) {
+  for (size_t size = 0; size < whole.size(); size += 64) {
     const Bytes cut(whole.begin(), whole.begin() + size);
     EXPECT_NE(headerProblem(cut), "none") << size;
   }
@@ -366,17 +369,17 @@ TEST(ElfObject, ChangedAnywhereIsNeverReadOutOfBounds) {
     Bytes changed = whole;
     // Most of what matters is in the first header and in the section table.
     for (int i = 0; i < 3; ++i) {
-      const std::size_t start[] = {0, header.e_shoff, 0};
-      const std::size_t length[] = {64, whole.size() - header.e_shoff, whole.size()};
-      const std::size_t where = random() % 3;
+      const size_t start[] = {0, header.e_shoff, 0};
+      const size_t length[] = {64, whole.size() - header.e_shoff, whole.size()};
+      const size_t where = random() % 3;
       changed[start[where] + random() % length[where]] = std::byte(random() % 256);
     }
     Result<ElfObject> object = ElfObject::open(changed, kHostMachine);
     if (!object || !object->checkContents()) continue;
     ++accepted;
     // What was found sound can be used.
-    for (std::size_t i = 0; i < object->symbolCount(); ++i) EXPECT_TRUE(object->symbol(i).ok());
-    for (std::uint32_t i = 0; i < object->sectionCount(); ++i) {
+    for (size_t i = 0; i < object->symbolCount(); ++i) EXPECT_TRUE(object->symbol(i).ok());
+    for (uint32_t i = 0; i < object->sectionCount(); ++i) {
       (void)object->sectionName(i);
       const std::span<const std::byte> content = object->sectionContent(i);
       EXPECT_LE(content.size(), changed.size());

@@ -9,12 +9,12 @@
 namespace splicehost::linker {
 namespace {
 
-constexpr std::uint64_t kExt4 = 0xEF53;
-constexpr std::uint64_t kSquashfs = 0x73717368;
-constexpr std::uint64_t kOverlay = 0x794c7630;
+constexpr uint64_t kExt4 = 0xEF53;
+constexpr uint64_t kSquashfs = 0x73717368;
+constexpr uint64_t kOverlay = 0x794c7630;
 
 TEST(FileSystem, BelievesLocalOnesThatAreWrittenTo) {
-  for (std::uint64_t type : {0xEF53u, 0x58465342u, 0x01021994u, 0x858458F6u}) {
+  for (uint64_t type : {0xEF53u, 0x58465342u, 0x01021994u, 0x858458F6u}) {
     EXPECT_TRUE(provesContent({.type = type})) << std::hex << type;
     EXPECT_FALSE(provesContent({.type = type, .isReadOnly = true})) << std::hex << type;
   }
@@ -22,8 +22,8 @@ TEST(FileSystem, BelievesLocalOnesThatAreWrittenTo) {
 
 TEST(FileSystem, DoesNotBelieveOthers) {
   // squashfs, erofs, iso9660, NFS, CIFS, SMB 2, 9p, FUSE (virtiofs too), FAT, exFAT, and what nobody knows.
-  for (std::uint64_t type : {0x73717368u, 0xE0F5E1E2u, 0x9660u, 0x6969u, 0xFF534D42u, 0xFE534D42u, 0x01021997u,
-                             0x65735546u, 0x4d44u, 0x2011BAB0u, 0u}) {
+  for (uint64_t type : {0x73717368u, 0xE0F5E1E2u, 0x9660u, 0x6969u, 0xFF534D42u, 0xFE534D42u, 0x01021997u, 0x65735546u,
+                        0x4d44u, 0x2011BAB0u, 0u}) {
     EXPECT_FALSE(provesContent({.type = type})) << std::hex << type;
   }
 }
@@ -57,7 +57,7 @@ TEST(FileSystem, FindsAMount) {
   EXPECT_TRUE(findMount(kTable, 42)->isReadOnly);
   EXPECT_EQ(findMount(kTable, 43)->layers, (std::vector<std::string>{"/a b", "/c", "/u"}));
   EXPECT_EQ(findMount(kTable, 44)->layers, (std::vector<std::string>{"/a", "/c", "/d"}));
-  for (std::uint64_t id : {4, 7, 45, 46}) EXPECT_FALSE(findMount(kTable, id).ok()) << id;
+  for (uint64_t id : {4, 7, 45, 46}) EXPECT_FALSE(findMount(kTable, id).ok()) << id;
   EXPECT_FALSE(findMount("", 1).ok());
 }
 
@@ -66,7 +66,7 @@ TEST(FileSystem, SaysTheSameOfAPathAndADescriptor) {
   const std::string path = directory.write("file", "abc");
   struct statx status;
   ASSERT_TRUE(examine(AT_FDCWD, path.c_str(), status));
-  const std::uint64_t mount = provingMount(path, status);
+  const uint64_t mount = provingMount(path, status);
   EXPECT_EQ(mount, status.stx_mnt_id);
   const int fd = open(path.c_str(), O_RDONLY);
   EXPECT_EQ(provingMount(fd, status), mount);

@@ -30,8 +30,9 @@ void expectIn(const std::string& problem, const char* words) {
 
 TEST(LinkCheck, AcceptsWhatCompilersWrite) {
   for (const char* options : {"-x c -O0", "-x c -O2 -fPIC", "-x c -O2 -fno-pic -g3 -fcommon",
-                              "-x c -O2 -fPIC -fno-plt -ffunction-sections -fdata-sections"})
+                              "-x c -O2 -fPIC -fno-plt -ffunction-sections -fdata-sections"}) {
     EXPECT_EQ(problemOf(test::kSource, options), "none") << options;
+  }
   EXPECT_EQ(problemOf("#include <map>\nstd::map<int, int> m; int f() { throw m[1]; }", "-x c++ -O2 -fPIC"), "none");
 }
 
@@ -44,8 +45,9 @@ TEST(LinkCheck, NamesWeakReferencesToWhatIsNowhere) {
     // Without one that is used, or with a definition here or elsewhere.
     for (const char* fine : {"extern int g(void) __attribute__((weak)); int f(void) { return 1; }",
                              "extern int defined(void) __attribute__((weak)); int f(void) { return defined ? 1 : 0; }",
-                             "__attribute__((weak)) int g(void) { return 3; } int f(void) { return g(); }"})
+                             "__attribute__((weak)) int g(void) { return 3; } int f(void) { return g(); }"}) {
       EXPECT_EQ(problemOf(fine, options), "none") << fine;
+    }
   }
 }
 
@@ -89,7 +91,7 @@ TEST(LinkCheck, NamesWhatIsDamaged) {
   expectIn(
       damaged([](Elf64_Rela& relocation) { relocation.r_info = ELF64_R_INFO(ELF64_R_SYM(relocation.r_info), 99); }),
       "(type 99): symbol ");
-  expectIn(damaged([](Elf64_Rela& relocation) { relocation.r_addend = std::int64_t{1} << 40; }),
+  expectIn(damaged([](Elf64_Rela& relocation) { relocation.r_addend = int64_t{1} << 40; }),
            "with an offset of 1099511627776 bytes");
   expectIn(damaged([](Elf64_Rela& relocation) {
              relocation.r_info = ELF64_R_INFO(ELF64_R_SYM(relocation.r_info), R_X86_64_GOTPCRELX);
@@ -107,7 +109,7 @@ TEST(LinkCheck, NamesWhatIsDamaged) {
 
 TEST(LinkCheck, NamesASymbolThatIsInNoSection) {
   Bytes object = test::sampleObject();
-  const std::size_t changed = changeEntry<Elf64_Sym>(
+  const size_t changed = changeEntry<Elf64_Sym>(
       object, ".symtab", [](const Elf64_Sym& symbol) { return ELF64_ST_TYPE(symbol.st_info) == STT_SECTION; },
       [](Elf64_Sym& symbol) { symbol.st_shndx = SHN_ABS; });
   expectIn(problem(object), ("symbol " + std::to_string(changed) + " should stand for a section").c_str());

@@ -40,7 +40,7 @@ void report(const char* what, double milliseconds, double megabytes) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  std::uint64_t bytes = 0;
+  uint64_t bytes = 0;
   for (int i = 1; i < count; ++i) {
     if (Result<FileSignature> signature = signatureOf(arguments[i]); signature) bytes += signature->size;
     if (Status checked = checkLoadableArchive(arguments[i]); !checked) {

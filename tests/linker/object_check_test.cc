@@ -26,10 +26,11 @@ std::string objectProblem(const std::string& path) {
 }
 
 // Where a member's content starts in an archive.
-std::size_t contentOffset(const Bytes& archive, std::string_view name) {
+size_t contentOffset(const Bytes& archive, std::string_view name) {
   const std::vector<ArchiveMember> members = *readArchive(archive);
-  for (const ArchiveMember& member : members)
-    if (member.name == name) return static_cast<std::size_t>(member.data.data() - archive.data());
+  for (const ArchiveMember& member : members) {
+    if (member.name == name) return static_cast<size_t>(member.data.data() - archive.data());
+  }
   return 0;
 }
 
@@ -68,7 +69,7 @@ TEST_F(ObjectCheck, SaysWhenAFileIsOfTheOtherKind) {
 TEST_F(ObjectCheck, NamesMemberOffsetAndSection) {
   directory_.write("Foo.o", test::sampleObject());
   Bytes archive = test::readFile(directory_.archive("rcs", "libx.a", "good.o Foo.o"));
-  const std::size_t start = contentOffset(archive, "Foo.o");
+  const size_t start = contentOffset(archive, "Foo.o");
   Bytes object = test::sampleObject();
   test::changeSection(object, ".text", [&](Elf64_Shdr& header) {
     header.sh_offset = object.size() - 8;

@@ -16,7 +16,7 @@ TEST(SharedObjectCheck, CutShortAnywhereIsAnErrorOrLoads) {
   ASSERT_TRUE(checkSharedObject(directory.file("x.so")).ok());
   int loaded = 0;
   int refused = 0;
-  for (std::size_t size = 0; size < whole.size(); size += 509) {
+  for (size_t size = 0; size < whole.size(); size += 509) {
     const std::string name = std::to_string(size) + ".so";
     const std::string path = directory.write(name, std::span(whole).first(size));
     Status checked = checkSharedObject(path);

@@ -89,14 +89,14 @@ Bytes sampleObject() {
   return object;
 }
 
-std::size_t sectionHeaderOffset(const Bytes& object, std::uint32_t index) {
+size_t sectionHeaderOffset(const Bytes& object, uint32_t index) {
   return loadAt<Elf64_Ehdr>(object, 0).e_shoff + index * sizeof(Elf64_Shdr);
 }
 
-std::uint32_t sectionIndex(const Bytes& object, std::string_view name) {
+uint32_t sectionIndex(const Bytes& object, std::string_view name) {
   const auto header = loadAt<Elf64_Ehdr>(object, 0);
   const auto names = loadAt<Elf64_Shdr>(object, sectionHeaderOffset(object, header.e_shstrndx));
-  for (std::uint32_t i = 1; i < header.e_shnum; ++i) {
+  for (uint32_t i = 1; i < header.e_shnum; ++i) {
     const auto section = loadAt<Elf64_Shdr>(object, sectionHeaderOffset(object, i));
     const auto* start = reinterpret_cast<const char*>(object.data() + names.sh_offset + section.sh_name);
     if (name == start) return i;

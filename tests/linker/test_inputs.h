@@ -50,14 +50,14 @@ extern const char kSource[];
 Bytes sampleObject();
 
 template <typename T>
-T loadAt(const Bytes& bytes, std::size_t offset) {
+T loadAt(const Bytes& bytes, size_t offset) {
   T value;
   std::memcpy(&value, bytes.data() + offset, sizeof value);
   return value;
 }
 
 template <typename T>
-void storeAt(Bytes& bytes, std::size_t offset, const T& value) {
+void storeAt(Bytes& bytes, size_t offset, const T& value) {
   std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 
@@ -70,22 +70,22 @@ void changeHeader(Bytes& object, Change change) {
   storeAt(object, 0, header);
 }
 
-std::uint32_t sectionIndex(const Bytes& object, std::string_view name);
-std::size_t sectionHeaderOffset(const Bytes& object, std::uint32_t index);
+uint32_t sectionIndex(const Bytes& object, std::string_view name);
+size_t sectionHeaderOffset(const Bytes& object, uint32_t index);
 
 template <typename Change>
 void changeSection(Bytes& object, std::string_view name, Change change) {
-  const std::size_t offset = sectionHeaderOffset(object, sectionIndex(object, name));
+  const size_t offset = sectionHeaderOffset(object, sectionIndex(object, name));
   auto header = loadAt<Elf64_Shdr>(object, offset);
   change(header);
   storeAt(object, offset, header);
 }
 
 template <typename Entry, typename Accept, typename Change>
-std::size_t changeEntry(Bytes& object, std::string_view section, Accept accept, Change change) {
+size_t changeEntry(Bytes& object, std::string_view section, Accept accept, Change change) {
   const auto header = loadAt<Elf64_Shdr>(object, sectionHeaderOffset(object, sectionIndex(object, section)));
-  for (std::size_t i = 0; i < header.sh_size / sizeof(Entry); ++i) {
-    const std::size_t offset = header.sh_offset + i * sizeof(Entry);
+  for (size_t i = 0; i < header.sh_size / sizeof(Entry); ++i) {
+    const size_t offset = header.sh_offset + i * sizeof(Entry);
     auto entry = loadAt<Entry>(object, offset);
     if (!accept(entry)) continue;
     change(entry);

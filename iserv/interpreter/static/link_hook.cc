@@ -35,7 +35,7 @@ struct ObjectCodeStart {
 };
 
 splicehost::Status checkLinkable(ObjectCodeStart& code) {
-  const std::span image(code.image, static_cast<std::size_t>(code.fileSize));
+  const std::span image(code.image, static_cast<size_t>(code.fileSize));
   splicehost::Result<splicehost::linker::ElfObject> object =
       splicehost::linker::ElfObject::open(image, splicehost::linker::kHostMachine);
   if (!object) return object.error();

@@ -44,8 +44,9 @@ std::string effectOf(const std::function<void()>& act) {
   close(ends[1]);
   std::string effect;
   char buffer[512];
-  for (ssize_t size; (size = read(ends[0], buffer, sizeof buffer)) > 0;)
+  for (ssize_t size; (size = read(ends[0], buffer, sizeof buffer)) > 0;) {
     effect.append(buffer, static_cast<size_t>(size));
+  }
   close(ends[0]);
   waitpid(child, nullptr, 0);
   return effect;
