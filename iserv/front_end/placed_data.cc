@@ -9,6 +9,7 @@ namespace {
 
 // What malloc() would keep to.
 constexpr uint64_t kAlignment = 16;
+constexpr uint64_t kArenaEnd = schema::ARENA_ADDRESS + schema::ARENA_SIZE;
 
 std::string_view view(capnp::Data::Reader data) { return {data.asChars().begin(), data.size()}; }
 
@@ -18,7 +19,10 @@ bool PlacedData::answer(schema::Request::Reader request, schema::Reply::Builder 
   // Another front end has chosen the address.
   if (request.isPlaceData()) {
     auto placed = request.getPlaceData();
-    if (placed.getAddress() < nextAddress_) return false;
+    if (placed.getAddress() < nextAddress_ || placed.getAddress() > kArenaEnd ||
+        placed.getData().size() > kArenaEnd - placed.getAddress()) {
+      return false;
+    }
     pieces_.push_back({placed.getAddress(), std::string(view(placed.getData()))});
     nextAddress_ = placed.getAddress() + placed.getData().size();
     reply.setDone();
@@ -26,8 +30,7 @@ bool PlacedData::answer(schema::Request::Reader request, schema::Reply::Builder 
   }
   // A session that goes on for so long has memory of its own.
   constexpr uint64_t kRoom = uint64_t{16} << 20;
-  if (nextAddress_ + request.totalSize().wordCount * sizeof(capnp::word) + kRoom >
-      schema::ARENA_ADDRESS + schema::ARENA_SIZE) {
+  if (nextAddress_ + request.totalSize().wordCount * sizeof(capnp::word) + kRoom > kArenaEnd) {
     return false;
   }
   if (request.isMallocData()) {

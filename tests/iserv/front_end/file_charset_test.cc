@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "protocol/ghc_binary.h"
+#include "tests/iserv/environment.h"
 
 namespace splicehost {
 namespace {
@@ -34,9 +35,9 @@ TEST(FileCharset, RefusesWhatItHasNot) {
 }
 
 TEST(FileCharset, OfALocaleThatIsNotThereIsThatOfC) {
-  setenv("LC_ALL", "xx_XX.KOI8-R", 1);
+  testing::Environment environment;
+  environment.set("LC_ALL", "xx_XX.KOI8-R");
   Result<FileCharset> charset = localeCharset();
-  unsetenv("LC_ALL");
   ASSERT_TRUE(charset.ok());
   EXPECT_EQ(*charset, FileCharset::kUtf8);
 }
