@@ -36,7 +36,7 @@ constexpr char kUsage[] =
     "(with -prof or -dynamic GHC itself appends -prof or -dyn to the name).\n"
     "\n"
     "Options (pass each with -opti):\n"
-    "  -v                 trace every message on stderr\n"
+    "  -v                 trace every message on stderr; twice: and list the byte code in them\n"
     "  +RTS ... -RTS      options for the interpreter's runtime system\n"
     "  --via WHERE        run splices on another machine: a command whose standard input and output lead to\n"
     "                     its splicehost-target, or unix:PATH, or tcp:HOST:PORT\n"
@@ -46,6 +46,7 @@ constexpr char kUsage[] =
 struct CommandLine {
   int writeFd = -1;  // GHC reads what is written here
   int readFd = -1;   // what GHC writes
+  bool listsByteCode = false;
   // Settings: names and values.
   std::vector<std::pair<std::string, std::string>> settings;
 };
@@ -87,6 +88,7 @@ Status parse(int argc, char* argv[], CommandLine& line, InterpreterProgram& prog
       program.rtsOptions.emplace_back(word);
       if (word == "-RTS") rts = false;
     } else if (word == "-v") {
+      line.listsByteCode = program.verbose;
       program.verbose = true;
     } else if (word.starts_with("--")) {
       size_t equals = word.find('=');
@@ -236,6 +238,7 @@ int main(int argc, char* argv[]) {
   }
   noteSignals(program);
   options.verbose = program.verbose;
+  options.listsByteCode = line.listsByteCode;
   // ^C is for GHC and for the interpreter. A child of this process gets it too; a session of the broker's
   // is in another process group.
   Signals interrupts{SIGINT, SIGQUIT};

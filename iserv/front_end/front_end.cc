@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "bytecode/disassemble.h"
 #include "iserv/front_end/trace.h"
 #include "protocol/describe.h"
 #include "protocol/message_layout.h"
@@ -19,6 +20,17 @@ namespace {
 
 // How long what cannot be interrupted may go on when the user has pressed ^C. The interpreter is lost then.
 constexpr std::chrono::milliseconds kInterruptPatience{200};
+
+// The byte code that GHC has compiled, in words for a person.
+std::string listing(capnp::List<capnp::Data>::Reader chunks, const ghc::Version& version) {
+  const bytecode::BcoFormat* format = bytecode::findFormat(version.name);
+  if (format == nullptr) return "";
+  std::vector<ghc::Bytes> bytes;
+  for (auto chunk : chunks) bytes.emplace_back(reinterpret_cast<const std::byte*>(chunk.begin()), chunk.size());
+  Result<bytecode::BcoSet> set = bytecode::decodeBcos(bytes, *format);
+  // The interpreter, which will say the same, refuses it.
+  return set ? bytecode::disassemble(*set, *format) : set.error().message + "\n";
+}
 
 }  // namespace
 
@@ -164,6 +176,9 @@ Result<FrontEnd::Next> FrontEnd::relayOne() {
 
   uint64_t start = options_.verbose ? monotonicNanoseconds() : 0;
   if (options_.verbose) trace("->", describe(request.asReader()), size);
+  if (options_.listsByteCode && request.isCreateBcos()) {
+    traceText(listing(request.getCreateBcos(), *options_.version));
+  }
   inHand_ = true;
   Result<Next> next = carryOut(request.asReader(), builder);
   inHand_ = false;

@@ -18,7 +18,8 @@ namespace splicehost {
 
 struct FrontEndOptions {
   const ghc::Version* version = nullptr;
-  bool verbose = false;
+  bool verbose = false;        // trace messages
+  bool listsByteCode = false;  // in the trace
   // Gets an interpreter.
   std::function<Result<std::unique_ptr<Interpreter>>(InterpreterUser)> start;
   // That interrupt what the interpreter runs; null if there are none. They outlive the front end.

@@ -262,6 +262,15 @@ class Options(OutputTest):
         self.assertEqual(done.stdout, PRINTED[0], done)
 
     @for_each(way=WAYS)
+    def test_byte_code(self, way):
+        """-opti-v, given twice, lists the byte code of the splice as well."""
+        done = self.compile(PRINTING, way, "-opti-v", "-opti-v")
+        self.assertRegex(done.stderr, r"(?m)^BCO 0: arity \d+, bitmap ", done)
+        self.assertRegex(done.stderr, r"(?m)^ +\d+ +PUSH_G +", done)
+        self.assertEqual(done.stdout, PRINTED[0], done)
+        self.assertNotIn("BCO 0", self.compile(PRINTING, way, "-opti-v").stderr)
+
+    @for_each(way=WAYS)
     def test_rts_options(self, way):
         """-opti+RTS reaches the interpreter's runtime system: -s prints its statistics."""
         done = self.compile(PRINTING, way, "-opti+RTS", "-opti-s", "-opti-RTS")

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -64,16 +66,23 @@ class FrontEndTest : public ::testing::Test {
   // Runs a front end whose interpreter is a shell script, which has the front end's socket as
   // descriptor 3, and whose GHC sends `fromGhc` and no more. GHC hangs up at once if `ghcLeaves`.
   int run(const std::string& script, const std::string& fromGhc, std::string* toGhc = nullptr, bool ghcLeaves = false) {
+    return run(programOf(script), fromGhc, toGhc, ghcLeaves);
+  }
+
+  InterpreterProgram programOf(const std::string& script) {
     InterpreterProgram program;
     program.path = directory_.write("interpreter", "#!/bin/bash\nexec 3<&$2\n" + kTakeHello + script + "\n");
     program.name = "interpreter";
     chmod(program.path.c_str(), 0755);
-    return run(program, fromGhc, toGhc, ghcLeaves);
+    return program;
   }
 
-  int run(const InterpreterProgram& program, const std::string& fromGhc, std::string* toGhc, bool ghcLeaves) {
+  int run(const InterpreterProgram& program, const std::string& fromGhc, std::string* toGhc, bool ghcLeaves,
+          bool listsByteCode = false) {
     FrontEndOptions options;
     options.version = ghc::findVersion("9.0.2");
+    options.verbose = program.verbose;
+    options.listsByteCode = listsByteCode;
     options.start = [&](InterpreterUser user) { return startInterpreter(program, std::move(user)); };
     int requests[2], answers[2];
     if (pipe2(requests, O_CLOEXEC) != 0 || pipe2(answers, O_CLOEXEC) != 0) abort();
@@ -217,6 +226,26 @@ TEST_F(FrontEndTest, RefusesAnAnswerOfAnotherKind) {
   EXPECT_EQ(outcome.toGhc, "");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_TRUE(has(outcome.said, "iserv: ")) << outcome.said;
+}
+
+// A recorded message, with the tag that GHC's recording goes without.
+TEST_F(FrontEndTest, ListsByteCodeOnDemand) {
+  std::ifstream file(SPLICEHOST_RECORDED_BCOS "/9.0.2/splice.bin", std::ios::binary);
+  std::string byteCode{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_FALSE(byteCode.empty());
+  auto tag = ghc::requestTag(*ghc::findVersion("9.0.2"), schema::Request::CREATE_BCOS);
+  byteCode.insert(0, 1, static_cast<char>(tag));
+  std::string pointers = message([](FromInterpreter::Builder from) { from.initReply().initPointers(1).set(0, 1); });
+  InterpreterProgram program = programOf(sends(hello() + pointers + done()));
+  program.verbose = true;
+  for (bool lists : {false, true}) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(run(program, byteCode + kShutdown, nullptr, false, lists), 0);
+    std::string said = ::testing::internal::GetCapturedStderr();
+    EXPECT_TRUE(has(said, "createBcos")) << said;
+    EXPECT_EQ(has(said, "\nBCO 0: arity 0"), lists) << said;
+    EXPECT_EQ(has(said, "PUSH_G"), lists) << said;
+  }
 }
 
 }  // namespace
