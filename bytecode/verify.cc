@@ -38,7 +38,7 @@ const char* describe(BcoPointer::Kind kind) {
 // What is wrong with a BCO, and where in it.
 struct Problem {
   std::string what;
-  std::string where = "";
+  std::string where{};
 };
 
 Problem inInstruction(const InstructionInfo& info, size_t offset, std::string what) {

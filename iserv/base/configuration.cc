@@ -22,6 +22,11 @@ constexpr size_t kMaxFile = 64 << 10;
 
 constexpr uint64_t kMebibyte = uint64_t{1} << 20;
 
+// What builds and version control keep in a project's directory.
+constexpr char kExcluded[] =
+    ".git,.hg,.svn,.stack-work,dist,dist-newstyle,node_modules,*.o,*.hi,*.hie,*.dyn_o,*.dyn_hi,*.p_o,*.p_hi,"
+    "*.o-boot,*.hi-boot,*.a,*.so";
+
 std::string_view variable(const char* name) {
   const char* value = getenv(name);
   return value == nullptr ? "" : value;
@@ -158,21 +163,8 @@ Status set(Configuration& configuration, size_t index, std::string_view value, c
 
 Status setDefaults(Configuration& configuration) {
   const std::string values[kCount] = {
-      "on",
-      defaultMemory(),
-      "24",
-      "2",
-      "900",
-      "",
-      "",
-      "",
-      ".git,.hg,.svn,.stack-work,dist,dist-newstyle,node_modules,*.o,*.hi,*.hie,*.dyn_o,*.dyn_hi,*.p_o,*.p_hi,"
-      "*.o-boot,*.hi-boot,*.a,*.so",
-      "16M",
-      "LANG,LC_ALL,LC_CTYPE,TZ",
-      "",
-      "",
-      "30"};
+      "on", defaultMemory(), "24", "2", "900", "", "", "", kExcluded, "16M", "LANG,LC_ALL,LC_CTYPE,TZ", "", "", "30",
+  };
   for (size_t i = 0; i < kCount; ++i) {
     Status done = set(configuration, i, values[i], std::string(kRules[i].name), "default");
     if (!done) return done;

@@ -98,8 +98,7 @@ GrowthPlan GrowthPolicy::plan(const LoadTrie::Node& end, std::span<const AskedOp
   if (packages < path.size() && packages > plan.begin) plan.stops.push_back(packages);
   plan.stops.push_back(path.size());
   std::ranges::sort(plan.stops);
-  auto repeated = std::ranges::unique(plan.stops);
-  plan.stops.erase(repeated.begin(), repeated.end());
+  plan.stops.erase(std::unique(plan.stops.begin(), plan.stops.end()), plan.stops.end());
   return plan;
 }
 

@@ -141,7 +141,7 @@ int runInBackground(Rendezvous& rendezvous, const std::string& program) {
     [[maybe_unused]] ssize_t written = write(childEnd.get(), what.data(), what.size());
     childEnd = nullptr;
   };
-  Error error = redirected ? serve(rendezvous, program, [&] { tell(std::string_view("", 1)); }) : redirected.error();
+  Error error = redirected ? serve(rendezvous, program, [&] { tell(std::string_view("\0", 1)); }) : redirected.error();
   rendezvous.giveUp();
   tell(error.message);
   _exit(1);

@@ -325,7 +325,7 @@ void ZygoteTree::linkAhead(Zygote& zygote, std::span<const std::string> symbols)
   });
   zygote.successor->whenReady([this, &zygote] {
     zygote.linking = std::exchange(zygote.symbols, {});
-    zygote.successor->lookUp(zygote.linking, [this, &zygote](LookedUp result) { linked(zygote, result); });
+    zygote.successor->lookUp(zygote.linking, [this, &zygote](const LookedUp& result) { linked(zygote, result); });
   });
 }
 

@@ -33,6 +33,6 @@ void addStatus(CLI::App& app, int& status);
 void addStop(CLI::App& app, int& status);
 
 // Has the broker load libraries before they are needed. `command` is what followed "--" on the command line.
-void addWarm(CLI::App& app, int& status, std::vector<std::string> command);
+void addWarm(CLI::App& app, int& status, const std::vector<std::string>& command);
 
 }  // namespace splicehost::ctl

@@ -24,7 +24,7 @@ class Installation {
   // The one that a program in this directory belongs to.
   static Installation ofProgramIn(const std::string& directory);
 
-  explicit Installation(std::string root) : Installation(root, root) {}
+  explicit Installation(const std::string& root) : Installation(root, root) {}
 
   const std::string& root() const { return root_; }
   // The GHC versions that there are interpreters for, oldest first.

@@ -171,7 +171,7 @@ Result<int> warm(const PackageOptions& options, const Words& command) {
 
 }  // namespace
 
-void addWarm(CLI::App& app, int& status, std::vector<std::string> command) {
+void addWarm(CLI::App& app, int& status, const std::vector<std::string>& command) {
   auto options = std::make_shared<PackageOptions>();
   CLI::App* warming = app.add_subcommand("warm", "Have the broker load libraries before they are needed");
   CLI::Option* ghc =

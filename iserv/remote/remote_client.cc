@@ -261,7 +261,7 @@ bool RemoteClient::ask(ghc::Bytes question) {
   return told(channel_.send(builder));
 }
 
-bool RemoteClient::told(Status sent) {
+bool RemoteClient::told(const Status& sent) {
   if (!sent) gone_ = true;
   return sent.ok();
 }

@@ -71,7 +71,7 @@ class RemoteClient : public Client {
   void nameFile(schema::Request::Reader theirs, const std::string& path, schema::Request::Builder ours);
   bool sendReply(uint64_t number, schema::Reply::Reader reply);
   bool sendLoaded(uint64_t number, schema::Request::Reader request, const std::string& path);
-  bool told(Status sent);
+  bool told(const Status& sent);
 
   Channel& channel_;
   const BootContent& boot_;

@@ -313,7 +313,13 @@ class Storm {
           break;
       }
     }
-    if (oneIn(20)) words = kj::heapArray<capnp::word>(words.slice(0, random_() % words.size()));
+    if (oneIn(20)) words = firstOf(words, random_() % words.size());
+  }
+
+  static Words firstOf(const Words& words, size_t count) {
+    auto first = kj::heapArray<capnp::word>(count);
+    std::memcpy(first.asBytes().begin(), words.asBytes().begin(), first.asBytes().size());
+    return first;
   }
 
   static bool isStop(const Words& words) {
@@ -326,9 +332,9 @@ class Storm {
   bool send(int client, capnp::MessageBuilder& message, const std::vector<int>& fds, bool changes) {
     Words words = capnp::messageToFlatArray(message);
     if (changes) {
-      Words good = kj::heapArray<capnp::word>(words.asPtr());
+      Words good = firstOf(words, words.size());
       do {
-        words = kj::heapArray<capnp::word>(good.asPtr());
+        words = firstOf(good, good.size());
         change(words);
       } while (isStop(words));
     }
