@@ -145,7 +145,7 @@ bool isWithinReach(pid_t process) {
   return readlink(("/proc/" + std::to_string(process) + "/cwd").c_str(), path, sizeof path) >= 0 || errno != EACCES;
 }
 
-bool canBecome(pid_t process) {
+bool couldServe(pid_t process) {
   if (!isWithinReach(process)) return false;
   // Nobody needs rights to be nicer, or to lower a hard limit.
   if (getpriority(PRIO_PROCESS, static_cast<id_t>(process)) < getpriority(PRIO_PROCESS, 0)) return false;

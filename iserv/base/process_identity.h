@@ -36,6 +36,6 @@ bool isWithinReach(pid_t process);
 
 // Whether a process of this one's identity could be confined as the other is: its limits are not higher, it is not less
 // nice, and no Landlock domain of this one's is in the way.
-bool canBecome(pid_t process);
+bool couldServe(pid_t process);
 
 }  // namespace splicehost

@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "iserv/base/process_identity.h"
-#include "iserv/broker/grower.h"
 #include "protocol/contain.h"
 
 namespace splicehost::broker {
@@ -179,7 +178,7 @@ Status Broker::greet(Client& client, schema::BrokerClientHello::Reader hello) {
                               " of the protocol, its client version " + std::to_string(hello.getProtocolVersion()));
   }
   if (windingDown_) return refuse(client, "the broker is ending");
-  if (hello.hasInterpreter() && !canBecome(static_cast<pid_t>(client.processId))) {
+  if (hello.hasInterpreter() && !couldServe(static_cast<pid_t>(client.processId))) {
     // This process is confined, and its client is not, or less. The next one starts another broker.
     Status refused = refuse(client, "");
     windDown("a client is less confined than this broker", Sessions::kWaitFor);
@@ -202,13 +201,13 @@ Status Broker::lead(Client& client, schema::InterpreterKey::Reader key) {
   if (!trees_.contains(name) && trees_.size() >= kMostTrees) {
     return refuse(client, "too many kinds of interpreters are in use");
   }
-  std::shared_ptr<ZygoteTree>& tree = trees_[name];
+  std::shared_ptr<GrowingTree>& tree = trees_[name];
   if (!tree) {
     Interpreter interpreter{
         toString(key.getProgram()), toString(key.getProgramName()), {}, toText(key.getGhcVersion()), key.getWay()};
     for (auto variable : key.getEnvironment()) interpreter.environment.push_back(toString(variable));
     ZygoteTree::Parts parts{loop_, log_, processes_, digests_, configuration_.spares};
-    tree = std::make_shared<ZygoteTree>(parts, std::move(interpreter));
+    tree = std::make_shared<GrowingTree>(parts, std::move(interpreter));
   }
   client.tree = tree;
   if (tree->zygotes().empty()) {
@@ -406,7 +405,7 @@ void Broker::letIdleGo() {
   uint64_t idle = uint64_t{configuration_.idleSeconds} * 1000;
   uint64_t now = uv_now(&loop_);
   for (auto entry = trees_.begin(); entry != trees_.end();) {
-    ZygoteTree& tree = *entry->second;
+    GrowingTree& tree = *entry->second;
     std::vector<NodeId> unused;
     for (const auto& [node, zygote] : tree.zygotes()) {
       bool isLast = zygote->node->parent != nullptr || tree.zygotes().size() == 1;

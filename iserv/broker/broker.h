@@ -10,12 +10,12 @@
 #include "iserv/base/configuration.h"
 #include "iserv/broker/digests.h"
 #include "iserv/broker/event_loop.h"
+#include "iserv/broker/growing_tree.h"
 #include "iserv/broker/log.h"
 #include "iserv/broker/memory_use.h"
 #include "iserv/broker/processes.h"
 #include "iserv/broker/rendezvous.h"
 #include "iserv/broker/status.h"
-#include "iserv/broker/zygote_tree.h"
 #include "protocol/broker.capnp.h"
 #include "protocol/packet_socket.h"
 
@@ -40,8 +40,8 @@ class Broker {
     Watch watch;
     uint64_t since;  // in the loop's time
     bool greeted = false;
-    uint32_t pending = 0;                   // what it has asked for and was not answered
-    std::shared_ptr<ZygoteTree> tree = {};  // of a front end
+    uint32_t pending = 0;                    // what it has asked for and was not answered
+    std::shared_ptr<GrowingTree> tree = {};  // of a front end
     // Of the one attach:
     bool hasAttached = false;
     NodeId node = 0;
@@ -103,7 +103,7 @@ class Broker {
   Processes processes_;
   Digests digests_;
   // By the canonical form of their keys.
-  std::map<std::string, std::shared_ptr<ZygoteTree>> trees_;
+  std::map<std::string, std::shared_ptr<GrowingTree>> trees_;
   std::map<ClientId, Client> clients_;
   std::map<pid_t, Session> sessions_;
   ClientId lastClient_ = 0;

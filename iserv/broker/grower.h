@@ -78,7 +78,7 @@ class Grower {
   void fail(const std::string& why);
   void finish();
 
-  const ZygoteTree::Parts& parts_;
+  const ZygoteTree::Parts parts_;
   ZygoteTree& tree_;
   GrowthPolicy policy_;
   UnsharedFiles unshared_;

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "iserv/broker/grower.h"
 #include "linker/content_identity.h"
 #include "protocol/text.h"
 
@@ -12,13 +11,13 @@ namespace splicehost::broker {
 
 namespace {
 
-using Zygotes = std::vector<std::pair<const ZygoteTree*, const Zygote*>>;
+using Zygotes = std::vector<std::pair<const GrowingTree*, const Zygote*>>;
 
 // Those that are grown; root zygotes first.
-Zygotes listZygotes(const std::vector<const ZygoteTree*>& trees) {
+Zygotes listZygotes(const std::vector<const GrowingTree*>& trees) {
   Zygotes list;
   for (bool root : {true, false}) {
-    for (const ZygoteTree* tree : trees) {
+    for (const GrowingTree* tree : trees) {
       for (const auto& [node, zygote] : tree->zygotes()) {
         if ((zygote->node->parent == nullptr) == root) list.emplace_back(tree, zygote.get());
       }
@@ -47,15 +46,15 @@ std::string lastFile(const LoadTrie::Node& node) {
 }
 
 struct Unshared {
-  const ZygoteTree* tree;
+  const GrowingTree* tree;
   std::string file;
   std::string why;
 };
 
 // What sessions load themselves, or symbols that they link.
-std::vector<Unshared> listUnshared(const std::vector<const ZygoteTree*>& trees) {
+std::vector<Unshared> listUnshared(const std::vector<const GrowingTree*>& trees) {
   std::vector<Unshared> list;
-  for (const ZygoteTree* tree : trees) {
+  for (const GrowingTree* tree : trees) {
     for (const auto& entry : tree->grower().unshared().all()) {
       list.push_back({tree, entry.operation.file, entry.why});
     }
@@ -89,8 +88,8 @@ void writeStatus(const BrokerState& broker, const MemoryUses& memory, schema::Br
     return known == memory.end() ? MemoryUse() : known->second;
   };
   Zygotes grown = listZygotes(broker.trees);
-  std::vector<const ZygoteTree*> growing;
-  for (const ZygoteTree* tree : broker.trees) {
+  std::vector<const GrowingTree*> growing;
+  for (const GrowingTree* tree : broker.trees) {
     if (tree->grower().isBusy()) growing.push_back(tree);
   }
   auto zygotes = status.initZygotes(static_cast<uint32_t>(grown.size() + growing.size()));
@@ -110,7 +109,7 @@ void writeStatus(const BrokerState& broker, const MemoryUses& memory, schema::Br
     builder.setSymbols(static_cast<uint32_t>(zygote->node->symbols.size()));
     builder.setGrowing(zygote->successor != nullptr);
   }
-  for (const ZygoteTree* tree : growing) {
+  for (const GrowingTree* tree : growing) {
     // There may be no process yet.
     const ZygoteProcess* process = tree->grower().growing();
     pid_t id = process == nullptr ? 0 : process->id();

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "iserv/broker/growing_tree.h"
 #include "iserv/broker/memory_use.h"
-#include "iserv/broker/zygote_tree.h"
 #include "protocol/broker.capnp.h"
 
 namespace splicehost::broker {
@@ -36,7 +36,7 @@ struct BrokerState {
   uint64_t memoryLimit = 0;  // bytes
   uint64_t now = 0;          // in the loop's time
   const SessionTotals& totals;
-  std::vector<const ZygoteTree*> trees;
+  std::vector<const GrowingTree*> trees;
   std::vector<std::pair<pid_t, const RunningSession*>> sessions;  // by their processes
 };
 

@@ -4,7 +4,6 @@
 #include <iterator>
 
 #include "iserv/base/manifest.h"
-#include "iserv/broker/grower.h"
 #include "protocol/patience.h"
 
 namespace splicehost::broker {
@@ -45,10 +44,7 @@ Zygote::Forks::iterator find(Zygote::Forks& forks, const ZygoteProcess* process)
 ZygoteTree::ZygoteTree(const Parts& parts, Interpreter interpreter)
     : parts_(parts),
       interpreter_(std::move(interpreter)),
-      name_("GHC " + interpreter_.ghcVersion + " " + std::string(wayName(interpreter_.way))),
-      grower_(std::make_unique<Grower>(parts_, *this)) {}
-
-ZygoteTree::~ZygoteTree() = default;
+      name_("GHC " + interpreter_.ghcVersion + " " + std::string(wayName(interpreter_.way))) {}
 
 Status ZygoteTree::start() {
   if (closed_) return Error{"the broker is ending"};
@@ -412,13 +408,11 @@ bool ZygoteTree::dropSuperseded() {
 
 void ZygoteTree::close() {
   closed_ = true;
-  grower_->close();
   while (!zygotes_.empty()) letGo(zygotes_.rbegin()->first, "the broker ends");
 }
 
 void ZygoteTree::tick(const std::set<pid_t>& inUse) {
   uint64_t now = uv_now(&parts_.loop);
-  grower_->tick();
   std::erase_if(superseded_, [&](const auto& zygote) {
     if (zygote->isBusy() || inUse.contains(zygote->process->id())) zygote->lastUsed = now;
     return zygote->lastUsed + kKeepSupersededMs < now;
@@ -444,10 +438,6 @@ void ZygoteTree::tick(const std::set<pid_t>& inUse) {
   }
   for (NodeId id : stuck) giveUp(*zygoteAt(id));
   for (SessionOrder& order : unserved) order.done(Error{"the zygote does not answer"});
-}
-
-void ZygoteTree::report(LoadReport report) {
-  if (!closed_) grower_->add(std::move(report));
 }
 
 std::string ZygoteTree::describe(const Zygote& zygote) const {

@@ -1,5 +1,5 @@
 // All zygotes of one interpreter: the root zygote, which has loaded nothing, and those that were grown from
-// it. Gives clients sessions, and has zygotes grown where sessions say that they would help.
+// it. Gives clients sessions.
 #pragma once
 
 #include <deque>
@@ -22,9 +22,6 @@
 #include "protocol/packet_socket.h"
 
 namespace splicehost::broker {
-
-class Grower;
-struct LoadReport;
 
 // A process that has become a session, and what it got.
 struct NewSession {
@@ -85,7 +82,6 @@ class ZygoteTree {
   };
 
   ZygoteTree(const Parts& parts, Interpreter interpreter);
-  ~ZygoteTree();
   ZygoteTree(const ZygoteTree&) = delete;
   ZygoteTree& operator=(const ZygoteTree&) = delete;
 
@@ -101,15 +97,12 @@ class ZygoteTree {
   std::optional<std::vector<Operation>> pathTo(NodeId node) const;
   // Calls order.done, now or later.
   void attach(SessionOrder order);
-  // What a session has loaded.
-  void report(LoadReport report);
 
   const Interpreter& interpreter() const { return interpreter_; }
   LoadTrie& trie() { return trie_; }
   const LoadTrie& trie() const { return trie_; }
   // In the order of their nodes' ids: the root first.
   const std::map<NodeId, std::unique_ptr<Zygote>>& zygotes() const { return zygotes_; }
-  const Grower& grower() const { return *grower_; }
   // Whether a zygote was grown from this one, or from a fork of it.
   bool isInner(const Zygote& zygote) const;
   // A number that changes when memory is put to use.
@@ -123,6 +116,7 @@ class ZygoteTree {
   bool dropSuperseded();
   // Ends all, for good.
   void close();
+  bool isClosed() const { return closed_; }
   // To be called now and then: ends what does not answer, or is not needed any more. Sessions that run are
   // forks of these processes.
   void tick(const std::set<pid_t>& inUse);
@@ -163,7 +157,6 @@ class ZygoteTree {
   LoadTrie trie_;
   std::map<NodeId, std::unique_ptr<Zygote>> zygotes_;
   std::vector<std::unique_ptr<Zygote>> superseded_;
-  std::unique_ptr<Grower> grower_;
   kj::AutoCloseFd image_;
   size_t imageBytes_ = 0;
   uint64_t imageRevision_ = 0;

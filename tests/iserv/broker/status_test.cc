@@ -10,7 +10,7 @@
 #include <memory>
 #include <optional>
 
-#include "iserv/broker/grower.h"
+#include "iserv/broker/growing_tree.h"
 #include "linker/content_identity.h"
 #include "protocol/text.h"
 #include "tests/iserv/broker/operations.h"
@@ -34,23 +34,23 @@ class StatusTest : public ::testing::Test {
   }
 
   // The zygotes of an interpreter of this version, of which the root is there.
-  ZygoteTree& grow(const std::string& ghcVersion) {
+  GrowingTree& grow(const std::string& ghcVersion) {
     Interpreter interpreter{FAKE_ZYGOTE, FAKE_ZYGOTE, {}, ghcVersion, schema::Way::DYNAMIC};
     ZygoteTree::Parts parts{loop_, log_, *processes_, digests_, 0};
-    ZygoteTree& tree = *trees_.emplace_back(std::make_unique<ZygoteTree>(parts, std::move(interpreter)));
+    GrowingTree& tree = *trees_.emplace_back(std::make_unique<GrowingTree>(parts, std::move(interpreter)));
     Status started = tree.start();
     EXPECT_TRUE(started) << started.error().message;
     await(root(tree));
     return tree;
   }
   // A zygote that has done this.
-  ZygoteTree& grow(ZygoteTree& tree, const std::vector<DoneOperation>& done) {
+  GrowingTree& grow(GrowingTree& tree, const std::vector<DoneOperation>& done) {
     auto process = root(tree).process->fork(schema::ForkPurpose::ZYGOTE);
     EXPECT_TRUE(process.ok());
     await(tree.add(tree.trie().add(tree.trie().root(), done), std::move(*process), {}));
     return tree;
   }
-  Zygote& root(ZygoteTree& tree) { return *tree.zygoteAt(tree.trie().root().id); }
+  Zygote& root(GrowingTree& tree) { return *tree.zygoteAt(tree.trie().root().id); }
   void await(const Zygote& zygote) {
     while (!zygote.process->isReady()) uv_run(&loop_, UV_RUN_ONCE);
   }
@@ -72,7 +72,7 @@ class StatusTest : public ::testing::Test {
   Log log_{null_.get()};
   std::optional<Processes> processes_;
   Digests digests_{loop_};
-  std::vector<std::unique_ptr<ZygoteTree>> trees_;
+  std::vector<std::unique_ptr<GrowingTree>> trees_;
   const std::string directory_ = "/run/me";
   SessionTotals totals_;
   std::unique_ptr<capnp::MallocMessageBuilder> message_;
@@ -141,7 +141,7 @@ TEST_F(StatusTest, TellsWhenAZygoteWasUsed) {
 }
 
 TEST_F(StatusTest, ListsAZygoteThatGrows) {
-  ZygoteTree& tree = grow("9.0.2");
+  GrowingTree& tree = grow("9.0.2");
   tree.report({1, tree.trie().root().id, {}, {asked(testing::kInit.operation)}, {}});
   auto zygotes = write(state()).getZygotes();
   ASSERT_EQ(zygotes.size(), 2u);
