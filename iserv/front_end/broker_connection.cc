@@ -132,14 +132,15 @@ Result<kj::AutoCloseFd> connectTo(const std::string& path) {
 // The broker's records, in memory that the broker cannot change any more.
 struct BrokerConnection::Records {
   Records(void* memory, size_t bytes)
-      : memory(memory),
-        bytes(bytes),
+      : mapping{memory, bytes},
         reader({static_cast<const capnp::word*>(memory), bytes / sizeof(capnp::word)}, {UINT64_MAX, 8}),
         nodes(reader.getRoot<schema::Trie>().getNodes()) {}
-  ~Records() { munmap(memory, bytes); }
 
-  void* memory;
-  size_t bytes;
+  struct Mapping {
+    void* memory;
+    size_t bytes;
+    ~Mapping() { munmap(memory, bytes); }
+  } mapping;
   capnp::FlatArrayMessageReader reader;
   capnp::List<schema::Trie::Node>::Reader nodes;
 };
