@@ -14,6 +14,8 @@ namespace splicehost {
 
 namespace {
 
+// With so many for each processor, nothing is slow enough to be taken for something that hangs.
+constexpr double kUsual = 4;
 // A wait of five seconds ends after 100 s, whatever the machine has to do.
 constexpr double kMostDelay = 20;
 
@@ -25,7 +27,9 @@ uint64_t delayed(uint64_t patienceMs) {
 
 }  // namespace
 
-double ProcessorLoad::delay() const { return std::clamp(std::max(runnable, lastMinute) / processors, 1.0, kMostDelay); }
+double ProcessorLoad::delay() const {
+  return std::clamp(std::max(runnable, lastMinute) / processors / kUsual, 1.0, kMostDelay);
+}
 
 std::optional<ProcessorLoad> parseProcessorLoad(std::string_view text, int processors) {
   ProcessorLoad load{0, 0, std::max(processors, 1)};

@@ -17,7 +17,8 @@ struct ProcessorLoad {
   int processors = 1;     // which this process may use
 
   bool isScarce() const { return runnable > processors; }
-  // How much longer everything takes than on an idle machine, as the worse of now and the last minute; at most 20.
+  // How many times as long a wait may take as on a machine that is busy with a build: by the worse of now and the last
+  // minute; from 1 to 20.
   double delay() const;
 };
 
@@ -26,7 +27,8 @@ std::optional<ProcessorLoad> parseProcessorLoad(std::string_view text, int proce
 // An idle machine if nobody knows.
 ProcessorLoad processorLoad();
 
-// Whether a wait that began this long ago has lasted longer than what is `patienceMs` on an idle machine.
+// Whether a wait that began this long ago has lasted longer than what is `patienceMs` on a machine that is not
+// overloaded.
 bool isOver(uint64_t elapsedMs, uint64_t patienceMs);
 
 // A wait that begins now.

@@ -108,8 +108,8 @@ EXIT = ABORT.replace("abort()", "exit(0)")
 
 HANG = ABORT.replace("abort()", "for (;;) pause()").replace("#include <stdlib.h>", "#include <stdlib.h>\n#include <unistd.h>")
 
-# What hangs is given up after 20 s, and later on a busy machine.
-UNSHARED_SECONDS = 420
+# What hangs is given up after 20 s, and later on a very busy machine.
+UNSHARED_SECONDS = 240
 
 EFFECTS = {"thread": (THREAD, "threads"), "print": (PRINT, "prints"), "file": (FILE, "open files"),
            "mapping": (MAPPING, "shared memory"), "child": (CHILD, "children"), "timer": (TIMER, "timers"),

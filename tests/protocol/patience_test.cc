@@ -15,15 +15,22 @@ TEST(PatienceTest, AnIdleMachineDelaysNothing) {
   EXPECT_EQ(load->delay(), 1);
 }
 
+TEST(PatienceTest, ABuildDelaysNothing) {
+  auto load = parseProcessorLoad("7.90 0.13 0.04 8/240 4711\n", 2);
+  ASSERT_TRUE(load);
+  EXPECT_TRUE(load->isScarce());
+  EXPECT_EQ(load->delay(), 1);
+}
+
 TEST(PatienceTest, EachOfManyHasItsPartOfAProcessor) {
-  auto load = parseProcessorLoad("1.50 0.13 0.04 12/240 4711\n", 2);
+  auto load = parseProcessorLoad("1.50 0.13 0.04 48/240 4711\n", 2);
   ASSERT_TRUE(load);
   EXPECT_TRUE(load->isScarce());
   EXPECT_EQ(load->delay(), 6);
 }
 
 TEST(PatienceTest, ALoadThatPausesCounts) {
-  auto load = parseProcessorLoad("16.00 0.13 0.04 1/240 4711\n", 2);
+  auto load = parseProcessorLoad("64.00 0.13 0.04 1/240 4711\n", 2);
   ASSERT_TRUE(load);
   EXPECT_FALSE(load->isScarce());
   EXPECT_EQ(load->delay(), 8);
@@ -42,7 +49,7 @@ TEST(PatienceTest, WhatTheKernelDoesNotWriteIsNotGuessedAt) {
 }
 
 TEST(PatienceTest, NoProcessorsAreTakenForOne) {
-  auto load = parseProcessorLoad("0.32 0.13 0.04 3/240 4711", 0);
+  auto load = parseProcessorLoad("0.32 0.13 0.04 12/240 4711", 0);
   ASSERT_TRUE(load);
   EXPECT_EQ(load->delay(), 3);
 }
