@@ -4,6 +4,7 @@
 // then, without being at fault. Who gives it up and starts another in its place makes that worse.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -37,6 +38,16 @@ class Patience {
   explicit Patience(uint64_t milliseconds);
   // For poll(): milliseconds. When they are over, ask again: 0 means that the wait is over.
   int left() const;
+  // Calls `poll` with a time in milliseconds until it has something to say, fails (but for EINTR), or the wait is over.
+  // Result: what it returned last.
+  template <typename Poll>
+  int wait(Poll poll) const {
+    int ready = 0;
+    do {
+      ready = poll(left());
+    } while ((ready == 0 && left() > 0) || (ready < 0 && errno == EINTR));
+    return ready;
+  }
 
  private:
   uint64_t start_;

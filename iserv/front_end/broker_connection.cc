@@ -228,11 +228,7 @@ Status BrokerConnection::awaitRecords() {
 Result<std::optional<PacketSocket::Packet>> BrokerConnection::receive(uint64_t patienceMs) {
   pollfd fds[] = {{broker_.fd(), POLLIN, 0}};
   AdaptivePolling wait(&attention_);
-  Patience patience(patienceMs);
-  int ready = 0;
-  do {
-    ready = wait.poll(fds, patience.left());
-  } while ((ready == 0 && patience.left() > 0) || (ready < 0 && errno == EINTR));
+  int ready = Patience(patienceMs).wait([&](int milliseconds) { return wait.poll(fds, milliseconds); });
   if (ready < 0) return systemError("waiting for the broker");
   if (ready == 0) return Error{"the broker does not answer"};
   auto packet = broker_.receive<schema::FromBroker>();

@@ -45,11 +45,7 @@ Result<std::optional<schema::FromInterpreter::Reader>> Transcript::receive() {
 
 bool Transcript::await(short event, uint64_t patienceMs, Attention* attention) const {
   pollfd fds[] = {{connection_.fd(), event, 0}};
-  Patience patience(patienceMs);
-  int ready = 0;
-  do {
-    ready = poll(attention, fds, patience.left());
-  } while ((ready == 0 && patience.left() > 0) || (ready < 0 && errno == EINTR));
+  int ready = Patience(patienceMs).wait([&](int milliseconds) { return poll(attention, fds, milliseconds); });
   return ready > 0;
 }
 

@@ -57,7 +57,7 @@ TEST(PatienceTest, NoProcessorsAreTakenForOne) {
 TEST(PatienceTest, AWaitComesToItsEnd) {
   Patience patience(20);
   uint64_t start = monotonicNanoseconds();
-  while (int left = patience.left()) poll(nullptr, 0, left);
+  EXPECT_EQ(patience.wait([](int left) { return poll(nullptr, 0, left); }), 0);
   EXPECT_GE(monotonicNanoseconds() - start, 20'000'000);
   EXPECT_TRUE(isOver(20 * 20, 20));
   EXPECT_FALSE(isOver(19, 20));
