@@ -73,7 +73,7 @@ std::string describe(schema::FromInterpreter::Reader message) {
 }
 
 std::string subject(schema::Request::Reader request) {
-  const FieldLayout& message = requestLayout().member(request.which());
+  const FieldLayout& message = layoutOf(request.which());
   if (request.isRunTh()) return spliceSubject(request.getRunTh());
   if (request.isEvalStmt()) return "evalStmt (a statement at the prompt)";
   std::string name(message.name);

@@ -16,7 +16,7 @@ Result<Decoded> decodeRequest(const Version& version, Bytes bytes, Request::Buil
     return Error{"unknown message tag " + std::to_string(tag) + " at offset 0 (GHC " + std::string(version.name) +
                  " has tags 0 to " + std::to_string(version.requests.size() - 1) + ")"};
   }
-  if (in.ok()) Decoder(version, "", in).read(request, requestLayout().member(version.requests[tag]));
+  if (in.ok()) Decoder(version, "", in).read(request, layoutOf(version.requests[tag]));
   if (in.malformed()) return in.error().within("message with tag " + std::to_string(tag));
   if (in.missing() > 0) return Decoded{0, in.missing()};
   return Decoded{in.offset(), 0};
@@ -25,7 +25,7 @@ Result<Decoded> decodeRequest(const Version& version, Bytes bytes, Request::Buil
 void encodeRequest(const Version& version, Request::Reader request, Writer& out) {
   out.byte(static_cast<uint8_t>(requestTag(version, request.which())));
   // No request has alternatives.
-  (void)Encoder(version, "", out).write(request, requestLayout().member(request.which())).ok();
+  (void)Encoder(version, "", out).write(request, layoutOf(request.which())).ok();
 }
 
 uint64_t sharedObjectHandle(std::string_view name) {
@@ -50,7 +50,7 @@ Status encodeReply(const Version& version, Request::Which which, Reply::Reader r
     return Done{};
   }
   if (reply.isQResult()) out.byte(version.runTHDoneTag);
-  return Encoder(version, kind.value, out).write(reply, replyLayout().member(reply.which()));
+  return Encoder(version, kind.value, out).write(reply, layoutOf(reply.which()));
 }
 
 Status decodeReply(const Version& version, Request::Which which, Bytes bytes, Reply::Builder reply) {
@@ -61,7 +61,7 @@ Status decodeReply(const Version& version, Request::Which which, Bytes bytes, Re
     return Done{};
   }
   Reader in(bytes, kMessageLimit);
-  Decoder(version, kind.value, in).read(reply, replyLayout().member(kind.reply));
+  Decoder(version, kind.value, in).read(reply, layoutOf(kind.reply));
   if (in.malformed()) return in.error();
   if (in.missing() > 0) return Error{"the answer is cut short"};
   if (in.offset() != bytes.size()) {

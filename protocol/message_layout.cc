@@ -3,8 +3,11 @@
 #include <kj/debug.h>
 
 #include <algorithm>
+#include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -74,39 +77,69 @@ struct Said {
 
 class Layouts {
  public:
-  Layouts()
-      : requests(layoutOf(capnp::Schema::from<schema::Request>())),
-        replies(layoutOf(capnp::Schema::from<schema::Reply>())) {
-    // A struct that holds itself is not complete when it is first asked.
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (auto& [id, layout] : layouts_) {
-        bool before = std::exchange(layout->hasReferences, holdsReferences(*layout));
-        changed = changed || before != layout->hasReferences;
-      }
-    }
-    capnp::StructSchema reply = capnp::Schema::from<schema::Reply>();
-    auto fields = capnp::Schema::from<schema::Request>().getUnionFields();
-    kinds.reserve(fields.size());
-    for (auto request : fields) {
-      auto proto = request.getProto();
-      Said said(proto.getAnnotations());
-      auto answer = reply.getFieldByName(said.reply).getProto().getDiscriminantValue();
-      kinds.push_back({proto.getName().cStr(), static_cast<schema::Reply::Which>(answer), said.value, said.evaluated,
-                       said.statement, said.asks});
-    }
+  struct Message {
+    FieldLayout layout;
+    RequestKind kind;  // of a request
+  };
+
+  const Message& request(uint16_t number) {
+    return find(requests_, number, [&](capnp::StructSchema::Field field, const Said& said) {
+      auto answer = replies_.schema.getFieldByName(said.reply).getProto().getDiscriminantValue();
+      return RequestKind{field.getProto().getName().cStr(),
+                         static_cast<schema::Reply::Which>(answer),
+                         said.value,
+                         said.evaluated,
+                         said.statement,
+                         said.asks};
+    });
+  }
+  const Message& reply(uint16_t number) {
+    return find(replies_, number, [](capnp::StructSchema::Field, const Said&) { return RequestKind{}; });
+  }
+
+  void readAll() {
+    for (uint16_t i = 0; i < requests_.messages.size(); ++i) request(i);
+    for (uint16_t i = 0; i < replies_.messages.size(); ++i) reply(i);
   }
 
  private:
-  // So declared that they are made in this order.
+  // A union whose members are messages; these are by number.
+  struct Messages {
+    explicit Messages(capnp::StructSchema schema) : schema(schema), messages(schema.getUnionFields().size()) {}
+
+    capnp::StructSchema schema;
+    std::vector<std::atomic<const Message*>> messages;
+    std::deque<Message> read;
+  };
+
+  std::mutex mutex_;
   std::map<uint64_t, std::unique_ptr<StructLayout>> layouts_;
+  Messages requests_{capnp::Schema::from<schema::Request>()};
+  Messages replies_{capnp::Schema::from<schema::Reply>()};
 
- public:
-  const StructLayout& requests;
-  const StructLayout& replies;
-  std::vector<RequestKind> kinds;  // by number
+  template <typename Kind>
+  const Message& find(Messages& all, uint16_t number, Kind&& kindOf) {
+    if (const Message* known = all.messages[number].load(std::memory_order_acquire)) return *known;
+    std::lock_guard lock(mutex_);
+    if (const Message* known = all.messages[number].load()) return *known;
+    auto field = all.schema.getUnionFields()[number];
+    all.read.push_back({fieldOf(field), kindOf(field, Said(field.getProto().getAnnotations()))});
+    noteReferences();
+    all.messages[number].store(&all.read.back(), std::memory_order_release);
+    return all.read.back();
+  }
 
- private:
+  // A struct that holds itself is not complete when it is first asked.
+  void noteReferences() {
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (auto& [id, layout] : layouts_) {
+        if (layout->hasReferences || !holdsReferences(*layout)) continue;
+        layout->hasReferences = changed = true;
+      }
+    }
+  }
+
   const StructLayout& layoutOf(capnp::StructSchema schema) {
     auto proto = schema.getProto();
     auto [entry, isNew] = layouts_.try_emplace(proto.getId());
@@ -191,15 +224,16 @@ class Layouts {
   }
 };
 
-const Layouts& layouts() {
-  static const Layouts all;
+Layouts& layouts() {
+  static Layouts all;
   return all;
 }
 
 }  // namespace
 
-const StructLayout& requestLayout() { return layouts().requests; }
-const StructLayout& replyLayout() { return layouts().replies; }
-const RequestKind& kindOf(schema::Request::Which which) { return layouts().kinds[which]; }
+const FieldLayout& layoutOf(schema::Request::Which which) { return layouts().request(which).layout; }
+const FieldLayout& layoutOf(schema::Reply::Which which) { return layouts().reply(which).layout; }
+const RequestKind& kindOf(schema::Request::Which which) { return layouts().request(which).kind; }
+void readAllLayouts() { layouts().readAll(); }
 
 }  // namespace splicehost

@@ -31,11 +31,11 @@ void visitStruct(capnp::DynamicStruct::Reader from, const StructLayout& layout, 
 }  // namespace
 
 void forEachReference(schema::Request::Reader request, const Visit& visit) {
-  visitField(request, requestLayout().member(request.which()), visit);
+  visitField(request, layoutOf(request.which()), visit);
 }
 
 void forEachReference(schema::Reply::Reader reply, const Visit& visit) {
-  visitField(reply, replyLayout().member(reply.which()), visit);
+  visitField(reply, layoutOf(reply.which()), visit);
 }
 
 }  // namespace splicehost

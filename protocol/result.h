@@ -35,6 +35,7 @@ class [[nodiscard]] Result {
   const T& operator*() const& { return const_cast<Result*>(this)->get(); }
   T&& operator*() && { return std::move(get()); }
   T* operator->() { return &get(); }
+  T valueOr(T other) && { return ok() ? std::move(get()) : std::move(other); }
   const T* operator->() const { return &const_cast<Result*>(this)->get(); }
 
   // The error. It is a programming error to ask a successful result for it.

@@ -1,4 +1,5 @@
 #include "iserv/base/configuration.h"
+#include "iserv/base/file_content.h"
 #include "protocol/system.h"
 
 #include <errno.h>
@@ -172,26 +173,6 @@ Status setDefaults(Configuration& configuration) {
   return Done{};
 }
 
-// The content of a file; nothing if there is none.
-Result<std::string> contentOf(const std::string& path) {
-  // A pipe that nobody writes to must not make anybody wait.
-  kj::AutoCloseFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0 && (errno == ENOENT || errno == ENOTDIR)) return std::string();
-  if (file.get() < 0) return systemError(path);
-  std::string content(kMaxFile + 1, '\0');
-  size_t size = 0;
-  while (size < content.size()) {
-    ssize_t got = read(file.get(), content.data() + size, content.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return systemError(path);
-    if (got == 0) break;
-    size += static_cast<size_t>(got);
-  }
-  if (size > kMaxFile) return Error{path + " is too large for a configuration file"};
-  content.resize(size);
-  return content;
-}
-
 Status setFromLine(Configuration& configuration, std::string_view line, const std::string& place) {
   line = trimmed(line.substr(0, line.find('#')));
   if (line.empty()) return Done{};
@@ -211,7 +192,8 @@ Status setFromLine(Configuration& configuration, std::string_view line, const st
 
 Status setFromFile(Configuration& configuration, const std::string& path) {
   if (path.empty()) return Done{};
-  Result<std::string> content = contentOf(path);
+  Result<std::string> content = readFile(path, kMaxFile);
+  if (!content && (errno == ENOENT || errno == ENOTDIR)) return Done{};
   if (!content) return content.error();
   std::string_view rest = *content;
   for (int number = 1; !rest.empty(); ++number) {

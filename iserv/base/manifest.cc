@@ -1,16 +1,22 @@
 #include "iserv/base/manifest.h"
 
-#include <fstream>
+#include <algorithm>
+
+#include "iserv/base/file_content.h"
 
 namespace splicehost {
 
 Result<Manifest> readManifest(const std::string& directory) {
   std::string path = directory + "/manifest";
-  std::ifstream file(path);
+  std::string content = readFile(path).valueOr("");
   Manifest manifest;
   constexpr std::string_view kLibrary = "-library";
-  std::string name, value;
-  while (file >> name >> value) {
+  for (std::string_view rest = content; !rest.empty();) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    size_t space = std::min(line.find(' '), line.size());
+    std::string name(line.substr(0, space));
+    std::string value(line.substr(std::min(space + 1, line.size())));
     if (name == "ghc-version") {
       manifest.ghcVersion = value;
     } else if (name == "architecture") {

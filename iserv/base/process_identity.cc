@@ -1,4 +1,5 @@
 #include "iserv/base/process_identity.h"
+#include "iserv/base/file_content.h"
 #include "protocol/system.h"
 
 #include <errno.h>
@@ -20,18 +21,6 @@
 namespace splicehost {
 
 namespace {
-
-// A small file of /proc; nothing if it cannot be read.
-std::optional<std::string> contentOf(const std::string& path) {
-  kj::AutoCloseFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return std::nullopt;
-  std::string content;
-  char buffer[4096];
-  ssize_t count;
-  while ((count = read(file.get(), buffer, sizeof buffer)) > 0) content.append(buffer, static_cast<size_t>(count));
-  if (count < 0) return std::nullopt;
-  return content;
-}
 
 // A line of /proc/PID/status, with its name; empty if this kernel has none.
 std::string_view lineOf(std::string_view status, std::string_view name) {
@@ -88,7 +77,7 @@ void addTerminal(std::string& identity) {
   if (!hasTerminal()) return;
   pid_t session = getsid(0);
   add(identity, session);
-  identity += startOf(contentOf("/proc/" + std::to_string(session) + "/stat").value_or(""));
+  identity += startOf(readFile("/proc/" + std::to_string(session) + "/stat").valueOr(""));
 }
 
 Status addNamespaces(std::string& identity) {
@@ -110,14 +99,14 @@ Result<std::string> processIdentity() {
   constexpr int kGetKeyringId = 0, kSessionKeyring = -3;  // linux/keyctl.h
   std::string identity;
   if (Status added = addNamespaces(identity); !added) return added.error();
-  auto status = contentOf("/proc/self/status");
-  if (!status) return systemError("/proc/self/status");
+  auto status = readFile("/proc/self/status");
+  if (!status) return status.error();
   for (const char* name : {"Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs",
                            "Seccomp", "Seccomp_filters"}) {
     identity += lineOf(*status, name);
   }
   for (const char* file : {"cgroup", "oom_score_adj", "attr/current", "coredump_filter", "loginuid"}) {
-    identity += contentOf(std::string("/proc/self/") + file).value_or("-");
+    identity += readFile(std::string("/proc/self/") + file).valueOr("-");
   }
   add(identity, personality(0xffffffff));
   add(identity, prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
@@ -132,7 +121,7 @@ Result<std::string> processIdentity() {
 bool hasTerminal() { return kj::AutoCloseFd(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)).get() >= 0; }
 
 bool hasOwnFilter() {
-  auto own = contentOf("/proc/self/status"), first = contentOf("/proc/1/status");
+  auto own = readFile("/proc/self/status"), first = readFile("/proc/1/status");
   if (!own) return true;
   if (lineOf(*own, "Seccomp").ends_with('0')) return false;
   std::string_view filters = lineOf(*own, "Seccomp_filters");

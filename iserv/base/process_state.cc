@@ -1,5 +1,7 @@
 #include "iserv/base/process_state.h"
 
+#include "iserv/base/file_content.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -45,16 +47,7 @@ std::vector<std::string> namesIn(const char* directory) {
   return names;
 }
 
-std::string contentOf(const std::string& path) {
-  std::string content;
-  kj::AutoCloseFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return content;
-  char buffer[16384];
-  for (ssize_t size; (size = read(file.get(), buffer, sizeof buffer)) > 0;) {
-    content.append(buffer, static_cast<size_t>(size));
-  }
-  return content;
-}
+std::string contentOf(const std::string& path) { return readFile(path).valueOr(""); }
 
 std::string targetOf(const std::string& link) {
   char target[4096];

@@ -107,7 +107,7 @@ int runInterpreter(int argc, char* argv[], std::span<const ExportedSymbol> symbo
   startRts(&argc, &argv, symbols);
   installCrashReport();
   // Once, and not in each session that is forked from this process.
-  requestLayout();
+  readAllLayouts();
 
   const InterpreterBuild build{ghc::findVersion(kBuildRecord.ghcVersion), bytecode::findFormat(kBuildRecord.ghcVersion),
                                kBuildRecord.way, kBuildRecord.identity, kBuildRecord.bootLibraries};

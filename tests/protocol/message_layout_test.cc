@@ -5,12 +5,31 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <thread>
+#include <vector>
 
 namespace splicehost {
 namespace {
 
 using schema::Reply;
 using schema::Request;
+
+// Before all others, so that the threads are the first that ask.
+TEST(Layouts, AreTheSameToAllThreads) {
+  constexpr size_t kThreads = 4;
+  size_t count = capnp::Schema::from<Request>().getUnionFields().size();
+  std::vector<std::vector<const FieldLayout*>> found(kThreads);
+  std::vector<std::thread> threads;
+  for (auto& each : found) {
+    threads.emplace_back([&] {
+      for (size_t which = 0; which < count; ++which) each.push_back(&layoutOf(static_cast<Request::Which>(which)));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  readAllLayouts();
+  for (const auto& each : found) EXPECT_EQ(each, found[0]);
+  EXPECT_EQ(std::set(found[0].begin(), found[0].end()).size(), count);
+}
 
 TEST(RequestKind, IsThereForEachRequest) {
   std::set<std::string_view> names;
@@ -19,7 +38,7 @@ TEST(RequestKind, IsThereForEachRequest) {
     const RequestKind& kind = kindOf(static_cast<Request::Which>(which));
     names.insert(kind.name);
     // Where the answer can hold one of several things, the request says which.
-    const FieldLayout& reply = replyLayout().member(kind.reply);
+    const FieldLayout& reply = layoutOf(kind.reply);
     bool hasStatus = kind.reply == Reply::EVAL_STATUS || kind.reply == Reply::EVAL_UNIT ||
                      kind.reply == Reply::EVAL_STRING || kind.reply == Reply::Q_RESULT;
     EXPECT_EQ(!kind.value.empty(), hasStatus) << kind.name << ", answered by " << reply.name;
@@ -44,20 +63,20 @@ TEST(RequestKind, SaysWhatAnnotationsSay) {
 }
 
 TEST(StructLayout, AlternativesAreOneConstructor) {
-  const StructLayout& result = *replyLayout().member(Reply::EVAL_UNIT).structure;
+  const StructLayout& result = *layoutOf(Reply::EVAL_UNIT).structure;
   ASSERT_EQ(result.constructors.size(), 2u);
   EXPECT_EQ(result.constructors[0].front().name, "exception");
   EXPECT_EQ(result.constructors[1].size(), 3u);
-  const StructLayout& code = *replyLayout().member(Reply::Q_RESULT).structure;
+  const StructLayout& code = *layoutOf(Reply::Q_RESULT).structure;
   ASSERT_EQ(code.constructors.size(), 3u);
   EXPECT_EQ(code.constructors[0].size(), 2u);
   EXPECT_EQ(code.member(schema::QResult::NONE).name, "none");
 }
 
 TEST(StructLayout, KnowsHowSmallAListIs) {
-  const StructLayout& centres = *requestLayout().member(Request::MK_COST_CENTRES).structure;
+  const StructLayout& centres = *layoutOf(Request::MK_COST_CENTRES).structure;
   EXPECT_EQ(centres.fields[1].elementSize, 16u);
-  const StructLayout& call = *requestLayout().member(Request::PREP_FFI).structure;
+  const StructLayout& call = *layoutOf(Request::PREP_FFI).structure;
   EXPECT_EQ(call.fields[1].elementSize, 1u);
   EXPECT_EQ(call.fields[1].enumerants, 12);
 }

@@ -152,7 +152,7 @@ TEST_F(ConfigurationTest, ThatCannotBeReadIsAnError) {
   EXPECT_EQ(complaint(), ": Is a directory");
   fs::remove(file());
   ASSERT_EQ(symlink("/dev/zero", file().c_str()), 0);
-  EXPECT_EQ(complaint(), " is too large for a configuration file");
+  EXPECT_EQ(complaint(), " is larger than 65536 bytes");
 }
 
 TEST_F(ConfigurationTest, DoesNotWaitForAPipe) {
