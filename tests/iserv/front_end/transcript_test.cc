@@ -24,7 +24,7 @@ class Interpreter {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) abort();
     theirs = kj::AutoCloseFd(ends[0]);
-    thread_ = std::thread([this, address, fd = ends[1]] { serve(address, Connection(kj::AutoCloseFd(fd))); });
+    thread_ = std::thread([address, fd = ends[1]] { serve(address, Connection(kj::AutoCloseFd(fd))); });
   }
   ~Interpreter() {
     theirs = nullptr;
