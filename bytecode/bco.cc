@@ -54,8 +54,8 @@ class Decoder {
     uint32_t unreadPointers;
   };
 
-  // What is left for the element being read: what follows, without what the elements that have been
-  // announced and not begun will take at least.
+  // What is left for the element being read. The elements that are announced and not begun will take the rest, at
+  // least.
   uint64_t available() const { return chunk_.size() - offset_ - owed_; }
 
   bool fail(std::string message) {

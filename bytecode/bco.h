@@ -1,16 +1,15 @@
 // BCOs as GHC sends them: decoding the payload of a CreateBCOs message.
 //
-// A BCO (byte code object) is what GHC compiles an interpreted function, thunk or case continuation
-// to: instructions, a bitmap that tells the garbage collector which words of its arguments or frame
-// are pointers, literals (words that are no pointers) and pointers. When GHC links byte code for an
-// external interpreter it sends, in one CreateBCOs message, a list of byte strings, each of which
-// is the Haskell `binary` encoding of a list of ResolvedBCO. Their concatenation is one set: the
-// BCOs in it refer to each other by their number in it. A BCO's pointers can hold further BCOs,
-// nested to any depth: each bind of an interpreted do block nests one deeper.
+// A BCO (byte code object) is what GHC compiles an interpreted function, thunk or case continuation to. It has
+// instructions, a bitmap, literals (words that are no pointers) and pointers. The bitmap tells the garbage collector
+// which words of its arguments or frame are pointers. When GHC links byte code for an external interpreter it sends one
+// CreateBCOs message, a list of byte strings. Each is the Haskell `binary` encoding of a list of ResolvedBCO. Their
+// concatenation is one set: the BCOs in it refer to each other by their number in it. A BCO's pointers can hold further
+// BCOs, nested to any depth: each bind of an interpreted do block nests one deeper.
 //
-// Decoding makes no copy of instructions, bitmaps and literals, and does not recurse: a set is
-// three flat vectors, with every nested BCO before the one that holds it. It checks the encoding
-// only; verify.h checks that what was decoded makes sense to the RTS.
+// Decoding makes no copy of instructions, bitmaps and literals, and does not recurse. A set is three flat vectors, with
+// every nested BCO before the one that holds it. It checks the encoding only; verify.h checks that what was decoded
+// makes sense to the RTS.
 //
 // Source of the encoding: libraries/ghci/GHCi/{ResolvedBCO,BinaryArray,CreateBCO}.hs and SizedSeq.hs
 // (libraries/ghci of GHC 9.0.2, libraries/ghc-boot/GHC/Data of 9.6.6 and 9.10.3), and the `binary`
@@ -87,15 +86,14 @@ T loadElement(Bytes bytes, size_t index) {
 // Decodes the byte strings of one CreateBCOs message, each without its length. The result points
 // into them: they must outlive it.
 //
-// Fails on anything that GHC's encoder of this format does not produce: input that is cut off or
-// too long, an unknown kind of pointer, an array that does not start at index 0, a BCO for another
-// byte order. Takes time and memory proportional to the input, whatever the input says; 4 GiB is
-// the most that it takes (so 32 bits are enough for every number in a set).
+// Fails on anything that GHC's encoder of this format does not produce: input that is cut off or too long, an unknown
+// kind of pointer, an array that does not start at index 0, a BCO for another byte order. Takes time and memory
+// proportional to the input, whatever the input says. The largest input is 4 GiB, so 32 bits are enough for every
+// number in a set.
 Result<BcoSet> decodeBcos(std::span<const Bytes> chunks, const BcoFormat& format);
 
-// What to call a BCO to a person: "BCO 3" for a top-level one, "BCO 3, pointer 1, pointer 0" for
-// the one that is the first pointer of the one that is the second pointer of BCO 3. Of a deep path
-// the middle is left out. Keeps a reference to the set.
+// What to call a BCO to a person. A top-level one is "BCO 3". Its second pointer's first pointer is "BCO 3, pointer 1,
+// pointer 0". Of a deep path the middle is left out. Keeps a reference to the set.
 class BcoNames {
  public:
   explicit BcoNames(const BcoSet& set);

@@ -6,9 +6,8 @@
 // large or not. The others (which ones depends on the GHC) take a machine word, four halfwords with
 // the most significant first, in an instruction that is marked large.
 //
-// Sources: includes/rts/Bytecodes.h, since GHC 9.4 rts/include/rts/Bytecodes.h (numbers),
-// compiler/GHC/ByteCode/Asm.hs (which operands there are, in which order, and which can be large),
-// rts/Interpreter.c (what they mean).
+// Sources: includes/rts/Bytecodes.h, since GHC 9.4 rts/include/rts/Bytecodes.h (numbers); compiler/GHC/ByteCode/Asm.hs
+// (operands, their order, and which can be large); rts/Interpreter.c (what they mean).
 #pragma once
 
 #include <array>

@@ -200,9 +200,9 @@ void noteSignals(InterpreterProgram& program) {
   }
 }
 
-// If GHC was started with a closed standard stream, the number of that stream can be that of one of its
-// pipes, or of the next file that is opened here. Nobody must take that for a standard stream: these are
-// always open from here on, as /dev/null if need be.
+// If GHC was started with a closed standard stream, one of its pipes can have the number of that stream, or the next
+// file that is opened here. Nobody must take it for a standard stream. So these are always open from here on, as
+// /dev/null if need be.
 Status secureStreams(CommandLine& options) {
   // GHC's pipes are this process's alone, too: whoever else held them would hide GHC's end from us.
   int readFd = fcntl(options.readFd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);

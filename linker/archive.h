@@ -1,9 +1,8 @@
 // Reading static libraries: the `ar` archive format.
 //
-// An archive is the eight bytes "!<arch>\n" and then members, each a 60-byte header of padded text
-// fields (name, times, owner, size in decimal, and the two bytes "`\n") followed by the member's
-// content, padded to an even length. The name field has room for 16 characters, and everything
-// irregular about the format comes from that:
+// An archive is the eight bytes "!<arch>\n" and then members. Each is a 60-byte header of padded text fields (name,
+// times, owner, size in decimal, and the two bytes "`\n") and the content, padded to an even length. The name field has
+// room for 16 characters, and everything irregular about the format comes from that:
 //
 //   foo.o/           GNU: a short name; the slash ends it, so that names may hold spaces
 //   /123             GNU: a name that starts 123 bytes into the member called "//"
@@ -12,13 +11,13 @@
 //   #1/20            BSD: the first 20 bytes of the content are the name, padded with zeros
 //   __.SYMDEF        BSD: its symbol index, an ordinary member with a reserved name
 //
-// A thin archive ("!<thin>\n") holds the headers and GNU's special members, but the content of the
-// others stays in the files that they name, relative to the archive's directory.
+// A thin archive ("!<thin>\n") holds the headers and GNU's special members. The content of the others stays in the
+// files that they name, relative to the archive's directory.
 //
-// Sources: ar(5); binutils' include/aout/ar.h; and, for what is accepted, loadArchive_ and
-// lookupGNUArchiveIndex in GHC 9.0.2 rts/linker/LoadArchive.c. Where the RTS would read out of
-// bounds (a long name without an end, a BSD name longer than its member), this reader reports an
-// error; it also refuses what the RTS passes over in silence although the archive is cut short.
+// Sources: ar(5); binutils' include/aout/ar.h; and, for what is accepted, loadArchive_ and lookupGNUArchiveIndex in GHC
+// 9.0.2 rts/linker/LoadArchive.c. Where the RTS would read out of bounds (a long name without an end, a BSD name longer
+// than its member), this reader reports an error. It also refuses archives that are cut short in a place where the RTS
+// says nothing.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 #include "linker/content_identity.h"
 
-// The functions for SHA-256 alone. What OpenSSL 3 prefers (EVP) brings all that OpenSSL can do into an
-// interpreter, which is linked with it statically, and from Debian 13 on zlib and zstd as well.
+// The functions for SHA-256 alone. Interpreters are linked with OpenSSL statically. What OpenSSL 3 prefers (EVP) would
+// bring all that it can do into them, and from Debian 13 on zlib and zstd as well.
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include <fcntl.h>
@@ -124,7 +124,7 @@ std::string kernelPathOf(const std::string& path) {
 
 bool isWrittenTo(int fd) {
   // A lease to read is given if nobody can write (fcntl(2)). Who opens the file while there is one waits until it is
-  // given back, and we get a signal, which must not be SIGIO: that one ends a process.
+  // given back, and we get a signal. It must not be SIGIO, which ends a process.
   if (fcntl(fd, F_SETSIG, SIGURG) != 0) return false;
   const bool isLeased = fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
   if (!isLeased) return errno == EAGAIN;

@@ -1,24 +1,22 @@
 // Knowing a file by what is in it.
 //
-// Two builds put the same library at different paths, and one build puts a new library where the
-// old one was; so a library is identified by the SHA-256 of its bytes. Hashing tens of megabytes
-// before each compile would cost more than it saves, and therefore digests are remembered by a
-// signature, which one statx() yields: mount, device, inode, size and times. Whenever a file's content
-// changes the kernel sets its ctime, which programs cannot set back. Which file systems this is
-// true of is in linker/file_system.h; on all others a file is hashed every time.
+// Two builds put the same library at different paths, and one build puts a new library where the old one was. So a
+// library is identified by the SHA-256 of its bytes. Hashing tens of megabytes before each compile would cost more than
+// it saves. So digests are remembered by a signature, which one statx() yields: mount, device, inode, size and times.
+// Whenever a file's content changes the kernel sets its ctime, which programs cannot set back. Which file systems this
+// is true of is in linker/file_system.h; on all others a file is hashed every time.
 //
-// The signature has two holes more. Kernels take file times from a clock that ticks every few
-// milliseconds, and some file systems store whole seconds. A file that is hashed and then written
-// again within the same tick keeps its signature. (Git calls such an index entry "racily clean".) A
-// signature is therefore remembered only if its ctime had already passed by more than such a tick when
-// the hashing began: any later change then gets a later time. A file that is younger is hashed
-// again the next time, and so is one whose ctime is in the future. (The mtime is the programs' to
-// set, and does not count.)
+// The signature has two holes more. Kernels take file times from a clock that ticks every few milliseconds, and some
+// file systems store whole seconds. A file that is hashed and then written again within the same tick keeps its
+// signature. (Git calls such an index entry "racily clean".) So a signature is remembered only if its ctime was older
+// than such a tick when the hashing began: any later change then gets a later time. A file that is younger is hashed
+// again the next time, and so is one whose ctime is in the future. The mtime is the programs' to set, and does not
+// count.
 //
-// And whoever has mapped a file to write to it sets its times when he first writes to a page, but
-// not again until the kernel has written that page to the disk, which on tmpfs is never. So the
-// signature of a file that is open for writing is not remembered either. Only a file's owner can see
-// that (isWrittenTo()); the files of others are believed.
+// And whoever has mapped a file to write to it sets its times when he first writes to a page. He sets them again only
+// after the kernel has written that page to the disk, which on tmpfs is never. So the signature of a file that is open
+// for writing is not remembered either. Only a file's owner can see that (isWrittenTo()); the files of others are
+// believed.
 #pragma once
 
 #include <array>
@@ -120,12 +118,12 @@ Result<ContentDigest> digestFile(const std::string& path);
 // The digests of files seen before. Threads may use it at the same time.
 class DigestCache {
  public:
-  // How old a signature's ctime must be when hashing begins for the signature to be remembered: the coarsest
-  // time signatures that are believed are the whole seconds of ext2.
+  // How old a signature's ctime must be when hashing begins for the signature to be remembered. The coarsest times that
+  // are believed are the whole seconds of ext2.
   static constexpr std::chrono::nanoseconds kSettlingTime = std::chrono::seconds(2);
 
-  // The number of signatures kept. Beyond it the cache forgets all and begins anew, which costs time
-  // and no correctness; no build has as many libraries.
+  // The number of signatures kept. Beyond it the cache forgets all and begins anew, which costs only time. No build has
+  // as many libraries.
   static constexpr size_t kMostEntries = 32768;
 
   DigestCache();

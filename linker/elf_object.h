@@ -1,15 +1,13 @@
 // Checking a relocatable ELF object before a linker that trusts it gets to see it.
 //
-// An object file is a header, sections, and a table that says where each section is. All that a
-// linker does follows numbers in the file: a symbol names a section by index and its own name by an
-// offset into a string table; a relocation names a symbol by index and a place by an offset into a
-// section. GHC's RTS linker follows most of them unchecked (GHC 9.0.2 rts/linker/Elf.c: ocInit_ELF,
-// ocGetNames_ELF, do_Elf_Rela_relocations), and so a file that was cut short or overwritten makes
-// it read, and write, anywhere. Here every such number is compared with what it indexes.
+// An object file is a header, sections, and a table that says where each section is. All that a linker does follows
+// numbers in the file. A symbol names a section by index and its own name by an offset into a string table. A
+// relocation names a symbol by index and a place by an offset into a section. GHC's RTS linker follows most of them
+// unchecked (GHC 9.0.2 rts/linker/Elf.c: ocInit_ELF, ocGetNames_ELF, do_Elf_Rela_relocations). So a file that was cut
+// short or overwritten makes it read, and write, anywhere. Here every such number is compared with what it indexes.
 //
-// ElfObject::open looks at the headers: the file header, the section table, and whether each section
-// lies in the file. checkContents looks at every symbol, and at every relocation of a section that is
-// loaded.
+// ElfObject::open looks at the headers: the file header, the section table, and whether each section lies in the file.
+// checkContents looks at every symbol, and at every relocation of a section that is loaded.
 //
 // What the RTS neither loads nor reads is not looked at: debugging information, notes, comments and
 // whatever else a compiler leaves in an object. It may be compressed, or of a type of its own.
@@ -17,9 +15,9 @@
 // Neither can tell that code or data was altered. Whether the RTS can link an object is another
 // question (checkLinkable), for when it is about to: nobody asks it of a member that is not needed.
 //
-// Sources: System V gABI, chapters 4 "Object Files" to "Relocation" (including the extended section
-// numbering, which the RTS calls Note [Many ELF Sections]); the x86-64 psABI, table "Relocation
-// Types"; "ELF for the Arm 64-bit Architecture", section "Relocation types".
+// Sources: System V gABI, chapters 4 "Object Files" to "Relocation"; the x86-64 psABI, table "Relocation Types"; "ELF
+// for the Arm 64-bit Architecture", section "Relocation types". The extended section numbering is also in the RTS's
+// Note [Many ELF Sections].
 #pragma once
 
 #include <elf.h>
@@ -63,9 +61,9 @@ struct ElfSymbol {
 // outlive it. They need not be aligned (members of an archive are not).
 class ElfObject {
  public:
-  // Checks the headers: that this is a little-endian ELF64 relocatable object for the machine, that
-  // its section table and all sections lie in the file, that section names do, and that sections
-  // refer to others that exist and have the right type. A file of another kind is described.
+  // Checks the headers: this is a little-endian ELF64 relocatable object for the machine, and its section table, all
+  // sections and their names lie in the file. Sections refer to others that exist and have the right type. A file of
+  // another kind is described.
   static Result<ElfObject> open(std::span<const std::byte> file, Machine machine);
 
   // Checks what is in the symbol table and in the relocation sections.

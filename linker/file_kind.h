@@ -1,9 +1,8 @@
 // What a file is, told from its first bytes, in words for a person.
 //
-// "Not an object file" helps nobody. Files of the wrong kind reach a linker for a handful of
-// reasons (a linker script installed as libfoo.so, objects that are LLVM bitcode because of -flto,
-// a library for another machine, a Git LFS pointer that was never fetched), and each is recognised
-// by a few bytes at its start.
+// "Not an object file" helps nobody. Files of the wrong kind reach a linker for a handful of reasons: a linker script
+// installed as libfoo.so, objects that are LLVM bitcode because of -flto, a library for another machine, a Git LFS
+// pointer that was never fetched. Each is recognised by a few bytes at its start.
 #pragma once
 
 #include <cstddef>

@@ -1,12 +1,12 @@
-// What kind of file system a file is on, as far as it says whether the file's times can be believed.
+// What kind of file system a file is on: whether the file's times can be believed.
 //
-// Note [Signatures that are identities]. A file's size and times say that its content is the same as before only if
-// nobody but the kernel sets its ctime, at each change, from this machine's clock. That holds for the local file
-// systems in the list of provesContent(), mounted read-write, and for overlays that are written to, on such. It does
-// not hold for images that were made elsewhere and cannot be written to (squashfs, erofs, iso9660, or ext4 mounted
-// read-only): whoever makes them chooses all times, and reproducible builds choose the same ones. Nor where another
-// machine or a program keeps the times (NFS, CIFS, 9p, FUSE, virtiofs), or where there is no ctime (FAT, exFAT).
-// Files there have to be read to know what is in them. So do those on kinds that are not in the list.
+// Note [Signatures that are identities]. A file's size and times identify its content only if nobody but the kernel
+// sets its ctime, at each change, from this machine's clock. That holds for the local file systems in the list of
+// provesContent(), mounted read-write, and for overlays that are written to, on such. It does not hold for images that
+// were made elsewhere and cannot be written to (squashfs, erofs, iso9660, or ext4 mounted read-only). Whoever makes
+// them chooses all times, and reproducible builds choose the same ones. Nor does it hold where another machine or a
+// program keeps the times (NFS, CIFS, 9p, FUSE, virtiofs), or where there is no ctime (FAT, exFAT). Files there have to
+// be read to know what is in them. So do those on kinds that are not in the list.
 //
 // An image may be mounted read-write, too, with other files' inodes and times. So the mount is part of a signature: its
 // number is never given twice from Linux 6.8 on (STATX_MNT_ID_UNIQUE in statx(2)). Before, numbers are given again, and
@@ -31,7 +31,7 @@ struct FileSystem {
   bool isReadOnly = false;  // itself; it may be mounted read-only in this place and be written to in another
   bool isOnLoopDevice = false;
   bool hasUniqueMountId = true;  // the kernel never gives the mount's number again
-  // Of an overlay: what it is made of, as far as that can be seen from here. (A container does not see it.)
+  // Of an overlay: what it is made of, as far as one sees it from here. (A container does not.)
   std::vector<FileSystem> layers = {};
 };
 

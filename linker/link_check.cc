@@ -1,13 +1,12 @@
 // ElfObject::checkLinkable: whether the RTS can carry out an object's relocations.
 //
-// GHC's linker implements the relocations that GHC's own code has, and most of what C code compiled
-// for static libraries has. What it does not: thread-local variables, since the threads' memory
-// belongs to the system's loader; indirect functions (IFUNC), of which the address is what a call
-// to them returns; code of the large memory models. Of a type that it does not know it says
-// "internal error" and ends the process (barf in do_Elf_Rela_relocations, rts/linker/Elf.c). A
-// local symbol that is in no section is to it one behind the end of its table of sections. A weak
-// reference to what is nowhere cannot be the null that it should be, and GHC 9.10 does not say whose
-// it is (fillGot in rts/linker/elf_got.c).
+// GHC's linker implements the relocations that GHC's own code has, and most of what C code compiled for static
+// libraries has. It does not have those of thread-local variables: the threads' memory belongs to the system's loader.
+// Nor those of indirect functions (IFUNC), whose address is what a call to them returns, nor those of the large memory
+// models. Of a type that it does not know it says "internal error" and ends the process (barf in
+// do_Elf_Rela_relocations, rts/linker/Elf.c). A local symbol that is in no section is to it one behind the end of its
+// table of sections. A weak reference to what is nowhere cannot be the null that it should be. GHC 9.10 does not say
+// whose it is (fillGot in rts/linker/elf_got.c).
 #include <algorithm>
 #include <cstring>
 #include <iterator>

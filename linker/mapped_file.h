@@ -1,11 +1,10 @@
 // A file's content as memory, without reading it.
 //
-// Archives are megabytes of which a check looks at a few kilobytes, so they are mapped: the kernel
-// brings in the pages that are touched and no others. The price of a mapping is that the file is
-// not a private copy: a program that rewrites it in place is seen at once, and one that truncates
-// it makes the next access beyond the new end a SIGBUS. Build tools replace libraries by renaming a
-// new file over the old, which leaves a mapping alone; code that must survive anything reads
-// instead (see content_identity.h).
+// Archives are megabytes of which a check looks at a few kilobytes, so they are mapped: the kernel brings in the pages
+// that are touched and no others. The price is that a mapping is no private copy. A program that rewrites the file in
+// place is seen at once, and one that truncates it makes the next access beyond the new end a SIGBUS. Build tools
+// replace libraries by renaming a new file over the old, which leaves a mapping alone. Code that must survive anything
+// reads instead (see content_identity.h).
 #pragma once
 
 #include <cstddef>

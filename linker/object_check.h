@@ -1,15 +1,14 @@
 // The check of a file that GHC asks to load, before GHC's RTS linker gets it.
 //
-// GHC names a static library (LoadArchive) or an object (LoadObj), and the RTS believes what is in
-// the file: it is made for the output of a compiler, not for what a full disk, an aborted copy or a
-// build with the wrong flags leaves behind. Its answer to those is often a crash of the
-// interpreter, of which GHC reports "ghc-iserv terminated (-11)". So the file is looked over first,
-// and what is wrong is reported with its place:
+// GHC names a static library (LoadArchive) or an object (LoadObj), and the RTS believes what is in the file. It is made
+// for the output of a compiler, not for what a full disk, an aborted copy or a build with the wrong flags leaves
+// behind. Its answer to those is often a crash of the interpreter, of which GHC reports "ghc-iserv terminated (-11)".
+// So the file is looked over first, and what is wrong is reported with its place:
 //
 //   archive /x/libfoo.a, member Foo.o (offset 1234): section 7 (.text) reaches 8 bytes past the end
 //
-// This is a check against damage, not against malice: the RTS opens the path again, and a file can
-// change in between; and whoever can plant a library in a build has its code run anyway.
+// This is a check against damage, not against malice. The RTS opens the path again, and a file can change in between.
+// Whoever can plant a library in a build has its code run anyway.
 #pragma once
 
 #include <string>
@@ -35,8 +34,8 @@ namespace splicehost::linker {
 //   all 50 with those of GHC itself, 117 MB         16.0        (74)
 //   per 10 MB                                  0.7 - 1.4         (6)
 //
-// And it is needed: the RTS goes through the symbols of each member when it loads an archive, and
-// through the relocations of those that are then used, in both cases without a check.
+// And it is needed: when the RTS loads an archive it goes through the symbols of each member unchecked. Later it does
+// so with the relocations of those that are used.
 Status checkLoadableArchive(const std::string& path);
 Status checkLoadableObject(const std::string& path);
 

@@ -1,9 +1,9 @@
 // Whether a path led to the same file all the time.
 //
-// The RTS's linker and the system's take paths, and open them themselves. So what is loaded is the file that was
-// looked at before only if the path has led to it in between, too: a directory on it may be swapped for another one and
-// back again. All directories and links on the path are watched for changes of the names that it goes through
-// (inotify(7)), and the table of mounts for changes of any kind (proc_pid_mountinfo(5): poll() says so).
+// The RTS's linker and the system's take paths, and open them themselves. A directory on the path may be swapped for
+// another one in between, and back again. Then what is loaded is not the file that was looked at. So all directories
+// and links on the path are watched for changes of the names that it goes through (inotify(7)). The table of mounts is
+// watched for changes of any kind (proc_pid_mountinfo(5): poll() says so).
 #pragma once
 
 #include <map>

@@ -2,8 +2,8 @@
 //
 // Note [Waits of a front end]. A front end waits for many: its interpreter, the broker, another machine. In each of
 // these waits its user can press ^C, and whoever wants the interpreter can go. So each is made through an Attention.
-// Signals are blocked for good and read from a descriptor that is polled with all others (signalfd(2)): what a handler
-// notes between a look at its note and poll() would be seen when poll() is over.
+// Signals are blocked for good and read from a descriptor that is polled with all others (signalfd(2)). What a handler
+// notes between a look at its note and poll() would be seen only when poll() is over.
 #pragma once
 
 #include <kj/io.h>
@@ -46,12 +46,12 @@ class Signals {
 
 class Attention {
  public:
-  // `signals` (which may be null) must outlive this, and so must `client`: an fd of whoever wants what is waited
-  // for, at which it hangs up; negative if there is none.
+  // `signals` (which may be null) and `client` must outlive this. `client` is an fd at which whoever wants what is
+  // waited for hangs up; negative if there is none.
   explicit Attention(Signals* signals, int client = -1) : signals_(signals), client_(client) {}
 
-  // As poll(2). Fails with EINTR when signals were taken, and with ECANCELED once it is cancelled: when the client
-  // is gone, unless its fd is one of `fds`, whose user sees that himself.
+  // As poll(2). Fails with EINTR when signals were taken, and with ECANCELED once it is cancelled. A client that is
+  // gone cancels it, unless its fd is one of `fds`: their user sees that himself.
   int poll(std::span<pollfd> fds, int milliseconds);
   // Looks, for work that does not wait. False once it is cancelled.
   bool isNeeded();

@@ -1,8 +1,8 @@
 @0xb3c6f2a17de94058;
 
-# The protocols around the broker, which lets compile requests share interpreters that have loaded
-# libraries already: between its clients (front ends and iservctl) and the broker, and between the broker
-# and zygotes, interpreter processes that have run nothing.
+# The protocols around the broker, which lets compile requests share interpreters that have loaded libraries already.
+# One is between its clients (front ends and iservctl) and the broker. The other is between the broker and zygotes,
+# interpreter processes that have run nothing.
 #
 # Transport: Unix sockets that keep message boundaries (SOCK_SEQPACKET). Each packet is one message,
 # framed as protocol/packet_socket.h says, and may carry file descriptors. Both sides check that the other
@@ -57,8 +57,8 @@ struct LoadOperation {
   # The path, absolute, as the kernel takes it; or for loadDll a name without a slash. Empty if the
   # kind has no file.
   relative @2 :UInt32;
-  # For loadDll: where in `file` the path begins that the compiler has given, if that is a relative one; what is
-  # before is its working directory and a slash. Code in a shared object can see by which path it was loaded.
+  # For loadDll, if the compiler has given a relative path: where that begins in `file`, behind the working directory
+  # and a slash. Otherwise 0. Code in a shared object can see by which path it was loaded.
 }
 
 struct Trie {
@@ -98,8 +98,8 @@ struct InterpreterKey {
   buildIdentity @4 :Text;
   # See InterpreterDescription.buildIdentity.
   environment @5 :List(Data);
-  # The variables ("NAME=value") that the loader, the C library and the RTS read before a session can
-  # be given its own environment, sorted. Paths in LD_LIBRARY_PATH, LD_PRELOAD and LD_AUDIT are absolute.
+  # Variables ("NAME=value"), sorted: those that the loader, the C library and the RTS read before a session can be
+  # given its own environment. Paths in LD_LIBRARY_PATH, LD_PRELOAD and LD_AUDIT are absolute.
 }
 
 # --- Client and broker ------------------------------------------------------------------------------
@@ -109,10 +109,9 @@ struct ToBroker {
     hello @0 :BrokerClientHello;
     # A client's first message. Answer: trie, ready or refused.
     attach @1 :Attach;
-    # A front end wants a session. With fds: the session's end of a stream socket pair, on which the
-    # session will speak the protocol of interpreter.capnp; then one directory, the working directory; then
-    # standard input, output and error; then those of Attach.descriptors. Answer: attached or refused. Once per
-    # connection.
+    # A front end wants a session. With fds, in this order: the session's end of a stream socket pair; the working
+    # directory; standard input, output and error; those of Attach.descriptors. On the socket the session will speak the
+    # protocol of interpreter.capnp. Answer: attached or refused. Once per connection.
     identify @2 :Data;
     # A file's path. Answer: identity.
     report @3 :Report;
@@ -132,7 +131,7 @@ struct FromBroker {
     # Answer to the hello of a front end: with an fd, memory that holds a Trie as one Cap'n Proto message
     # of this many bytes. It is sealed: nobody can change it.
     refused @2 :Text;
-    # The hello or the attach cannot be met, and why; empty if users need not be told, or were. The client does without the
+    # Why the hello or the attach cannot be met; empty if users need not be told, or were. The client does without the
     # broker.
     attached @3 :Attached;
     # The attach is met.
@@ -180,8 +179,8 @@ struct Attach {
   processors @6 :Data;
   # Those that it may run on: a cpu_set_t, as sched_setaffinity() takes it.
   like @7 :UInt32;
-  # The zygote (Attached.zygote) that the client's session was a fork of, if this one is to repeat what that
-  # one did; otherwise 0. The new session is a fork of the same process, as long as it is there.
+  # If this session is to repeat what the client's last one did: the zygote that that one was a fork of
+  # (Attached.zygote). Otherwise 0. The new session is a fork of the same process, as long as it is there.
   view @8 :FileView;
   # What of the file system the session sees otherwise than its zygote does; null if nothing. The working
   # directory's fd is then not used.
@@ -247,8 +246,7 @@ struct BrokerStatus {
   attaches @5 :UInt64;
   # Sessions so far.
   hits @6 :UInt64;
-  # Those of them that found a zygote which had loaded all that was known of what they needed, and that
-  # was something.
+  # Those of them that were saved something: a zygote had loaded all that was known of what they needed.
   savedNanoseconds @7 :UInt64;
   # What the loading that sessions did not have to do took the zygotes.
   memoryLimit @8 :UInt64;
@@ -404,11 +402,11 @@ struct LoadedFile {
 struct Conditions {
   # As long as all of these hold, doing the same again would have the same result.
   files @0 :List(File);
-  # They are as they were: shared objects that were mapped, files that were read, and files which the loader found
-  # where it searched and did not take, or could not.
+  # They are as they were: shared objects that were mapped, files that were read, and what the loader found in its
+  # search but did not take, or could not.
   directories @1 :List(File);
-  # Where the loader searched, or may have searched; which are absent, or have none of `names` in them, but for
-  # those in `files` and in `directories`.
+  # Where the loader searched, or may have searched. Each is absent, or has none of `names` in it but for those in
+  # `files` and in `directories`.
   names @2 :List(Data);
   # What it searched for.
   struct File {

@@ -18,8 +18,8 @@ namespace {
 
 constexpr size_t kBufferSize = 64 << 10;
 
-// The largest message. It holds at most one message of GHC's, whose lists of short strings take
-// twice as much here as on GHC's wire, and a few words.
+// The largest message. It holds at most one message of GHC's and a few words. Lists of short strings take twice as much
+// here as on GHC's wire.
 constexpr uint64_t kMaxWords = 2 * ghc::kMessageLimit / sizeof(capnp::word) + 1024;
 // What is allocated because a message says that it is so large. Beyond it, as much again as has
 // arrived.
@@ -86,9 +86,8 @@ Status Connection::sendBytes(ghc::Bytes bytes) {
   return Done{};
 }
 
-// Cap'n Proto has a class that reads messages from streams. It reads the parts of a large message
-// only when they are looked at, and its destructor the rest, which throws if the other side has
-// hung up.
+// Not by Cap'n Proto's class for this: it reads the parts of a large message only when they are looked at. Its
+// destructor reads the rest, and throws if the other side has hung up.
 Result<bool> Connection::receiveMessage(capnp::StructSchema root) {
   message_.reset();
   kj::Array<capnp::word> words;

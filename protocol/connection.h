@@ -38,9 +38,9 @@ class Connection {
   // Sends a message that is serialised already, or a part of one.
   Status sendBytes(ghc::Bytes bytes);
 
-  // Waits for a message with a `Root`, a struct of the schema; nothing if the other side has hung
-  // up between messages. Fails if it hangs up inside a message or if the message is malformed: what
-  // follows on the stream means nothing then. The reader stays valid until the next receive().
+  // Waits for a message with a `Root`, a struct of the schema; nothing if the other side has hung up between messages.
+  // Fails if it hangs up inside a message, or if the message is malformed; what follows means nothing then. The reader
+  // stays valid until the next receive().
   template <typename Root>
   Result<std::optional<typename Root::Reader>> receive() {
     Result<bool> received = receiveMessage(capnp::Schema::from<Root>());

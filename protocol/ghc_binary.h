@@ -1,16 +1,15 @@
 // GHC's wire encoding: the encoding of the Haskell `binary` package (0.8), as GHC and its external
 // interpreter exchange it over two pipes.
 //
-// It has no framing: how long a message is, is known only by decoding it, and a read from the pipe may
-// end anywhere. A Reader therefore works over what has arrived so far and has three outcomes: it could
-// read everything, it needs more bytes, or the bytes are wrong. It keeps the first that is not success
-// and answers all further reads with zeros, so that a decoder can read a whole structure and look at the
-// outcome once.
+// It has no framing: how long a message is, is known only by decoding it, and a read from the pipe may end anywhere. A
+// Reader therefore works over what has arrived so far and has three outcomes: it could read everything, it needs more
+// bytes, or the bytes are wrong. It keeps the first that is not success and answers all further reads with zeros. So a
+// decoder can read a whole structure and look at the outcome once.
 //
-// Facts: Int, Int64, Word and Word64 are 8 bytes, most significant first; Bool and the constructor of a
-// sum type with at most 256 constructors are one byte; a list is its length as an Int and its elements;
-// a ByteString is its length and its bytes; a Char is in UTF-8, surrogates included
-// (binary-0.8.8.0, Data/Binary/Class.hs and Data/Binary/Generic.hs).
+// Facts (binary-0.8.8.0, Data/Binary/Class.hs and Data/Binary/Generic.hs): Int, Int64, Word and Word64 are 8 bytes,
+// most significant first. Bool and the constructor of a sum type with at most 256 constructors are one byte. A list is
+// its length as an Int and its elements. A ByteString is its length and its bytes. A Char is in UTF-8, surrogates
+// included.
 #pragma once
 
 #include <cstddef>
@@ -81,9 +80,8 @@ class Writer {
   void boolean(bool value) { byte(value ? 1 : 0); }
   void word(uint64_t value);
   void integer(int64_t value) { word(static_cast<uint64_t>(value)); }
-  // A String, from its encoded characters. A byte that belongs to none, as in a system's message about a
-  // file with such a name, becomes the character that fileName() undoes: GHC could not tell where the
-  // string ends otherwise.
+  // A String, from its encoded characters. A byte that belongs to none, as of a file's name in a system's message,
+  // becomes the character that fileName() undoes. GHC could not tell where the string ends otherwise.
   void string(std::string_view characters);
   void byteString(Bytes bytes);
   // Bytes as they are.

@@ -106,8 +106,8 @@ void skip(Reader& in, capnp::Type type, const StructLayout* structure) {
 }
 
 // True if all of a list has arrived; otherwise `in` knows what is missing or wrong. A message that arrives in many
-// pieces is decoded as many times, and its builder never gives back what a list has taken: lists of things that vary in
-// size wait until they are complete.
+// pieces is decoded as many times, and its builder never gives back what a list has taken. So lists of things that vary
+// in size wait until they are complete.
 bool hasArrived(Reader& in, const FieldLayout& field) {
   capnp::Type element = field.type.asList().getElementType();
   Reader ahead = in;

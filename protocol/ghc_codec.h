@@ -1,8 +1,8 @@
 // GHC's encoding of the types in interpreter.capnp, by walking the schema.
 //
-// GHC's encoding is generic: a sum is the number of its constructor and the constructor's fields, a product its fields
-// in order (binary-0.8.8.0, Data/Binary/Generic.hs), and the schema has GHC's order. So what a type looks like on the
-// wire is said by the schema alone, but for two types that differ between GHC versions (ghc_versions.h).
+// GHC's encoding is generic (binary-0.8.8.0, Data/Binary/Generic.hs): a sum is the number of its constructor and the
+// constructor's fields, a product its fields in order. The schema has GHC's order. So it alone says what a type looks
+// like on the wire, but for two types that differ between GHC versions (ghc_versions.h).
 #pragma once
 
 #include <capnp/dynamic.h>

@@ -43,9 +43,9 @@ Status encodeReply(const Version& version, schema::Request::Which which, schema:
 // `bytes` must be the answer. RunTHDone is not part of it.
 Status decodeReply(const Version& version, schema::Request::Which which, Bytes bytes, schema::Reply::Builder reply);
 
-// LoadedDll.handle of a shared object that was loaded by this name: never 0, and the same in every process,
-// since who answers LoadDLL is not always the process that looks up symbols. Two names can have the same
-// one, in theory; whoever loads has to refuse the second.
+// LoadedDll.handle of a shared object that was loaded by this name: never 0. It is the same in every process, since the
+// one that answers LoadDLL is not always the one that looks up symbols. Two names can have the same one, in theory;
+// whoever loads has to refuse the second.
 uint64_t sharedObjectHandle(std::string_view name);
 
 }  // namespace splicehost::ghc

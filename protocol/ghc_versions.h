@@ -1,9 +1,8 @@
 // What differs between GHC versions on GHC's wire, as data: one table per version.
 //
-// Facts: libraries/ghci/GHCi/Message.hs of each version: getMessage and putMessage number the messages,
-// getTHMessage and putTHMessage those that a splice sends to GHC; the types of `Message` say what answers
-// a request. They change between minor versions, too (9.6.7 has another table than 9.6.6), so a version
-// here is always the full one.
+// Facts: libraries/ghci/GHCi/Message.hs of each version. getMessage and putMessage number the messages, getTHMessage
+// and putTHMessage those that a splice sends to GHC. The types of `Message` say what answers a request. They change
+// between minor versions, too (9.6.7 has another table than 9.6.6), so a version here is always the full one.
 #pragma once
 
 #include <cstdint>

@@ -27,9 +27,9 @@ const arenaAddress :UInt64 = 0x2000000000;
 const arenaSize :UInt64 = 0x40000000;
 # Bytes.
 
-# Annotations. GHC's own encoding of a message follows from its schema (protocol/ghc_codec.h): a struct is its
-# fields in order, a union the number of its member and the member. What the schema does not say otherwise is
-# said by these, and everything that handles messages in general asks them (protocol/request_kinds.h).
+# Annotations. GHC's own encoding of a message follows from its schema (protocol/ghc_codec.h): a struct is its fields in
+# order, a union the number of its member and the member. What the schema does not say otherwise is said by these, and
+# everything that handles messages in general asks for them (protocol/message_layout.h).
 
 annotation reply @0xb4d2f0c3a1e85d17 (field) :Text;
 # Of a request: the member of Reply that answers it.
@@ -55,26 +55,25 @@ annotation haskell @0xbb60e7194ad3c58f (struct, enum, field) :Text;
 
 # Conventions.
 #
-# Haskell strings are Text in UTF-8, but for one liberty: a Haskell `Char` may be a surrogate, which
-# is encoded in three bytes like any other character of that range. GHC decodes bytes of file names
-# that its locale cannot decode to U+DC80 + (byte - 0x80); whoever opens such a file undoes that.
-# Text may contain NUL characters: use its length, not its terminator.
+# Haskell strings are Text in UTF-8, but for one liberty: a Haskell `Char` may be a surrogate. It is encoded in three
+# bytes like any other character of that range. GHC decodes a file name's byte that its locale cannot decode to U+DC80 +
+# (byte - 0x80). Whoever opens such a file undoes that. Text may contain NUL characters: use its length, not its
+# terminator.
 #
 # A remote reference (RemoteRef in GHC) is a number by which the client names a value in the
 # interpreter's heap. The interpreter gives it out, keeps the value alive, and forgets it in
 # `freeReferences`. A reference that the interpreter has not given out, or has freed, is an error.
 #
-# A remote pointer (RemotePtr in GHC) is an address in the interpreter's process of something that is
-# not in the Haskell heap: a symbol, malloc'd memory, an info table. Zero is no pointer.
+# A remote pointer (RemotePtr in GHC) is an address in the interpreter's process, outside of the Haskell heap: of a
+# symbol, malloc'd memory, an info table. Zero is no pointer.
 
 struct ToInterpreter {
   union {
     hello @0 :ClientHello;
     # First message of the client.
     request @1 :Request;
-    # Something to do. Requests are carried out and answered in order; a client need not wait for an
-    # answer before it sends the next one, but must read answers before a socket's buffer is full of
-    # them.
+    # Something to do. Requests are carried out and answered in order. A client need not wait for an answer before it
+    # sends the next one, but must read answers before a socket's buffer is full of them.
     thAnswer @2 :Data;
     # A piece of GHC's answer to the last `thRequest`: bytes of a Haskell `binary` encoding, in order
     # and cut anywhere. A client need not understand them; the interpreter knows where they end. Bytes

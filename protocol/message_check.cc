@@ -55,9 +55,9 @@ void follow(const capnp::DynamicValue::Reader& value) {
   }
 }
 
-// Follows all pointers whatever the schema says of them: a copy of a struct is one of all that hangs on it, in
-// fields that the schema does not know, too, in members of a union that are not in use, and in elements that
-// are larger than they should be.
+// Follows all pointers whatever the schema says of them: a copy of a struct is one of all that hangs on it. That may be
+// in fields that the schema does not know, in members of a union that are not in use, or in elements that are larger
+// than they should be.
 void followAll(const capnp::AnyPointer::Reader& pointer);
 
 void followAll(capnp::AnyStruct::Reader structure) {
@@ -89,9 +89,8 @@ void followAll(const capnp::AnyPointer::Reader& pointer) {
 
 Status checkMessage(kj::ArrayPtr<const capnp::word> words, capnp::StructSchema root) {
   try {
-    // No two pointers of a good message lead to the same place, so there is little more to follow
-    // than the message has words: a pointer from one segment to another counts twice, once for
-    // asking whether it is there.
+    // No two pointers of a good message lead to the same place, so there is little more to follow than the message has
+    // words. A pointer from one segment to another counts twice, once for asking whether it is there.
     capnp::ReaderOptions once{2 * words.size(), kMaxNesting};
     capnp::FlatArrayMessageReader known(words, once);
     follow(known.getRoot<capnp::DynamicStruct>(root));

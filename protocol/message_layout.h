@@ -1,9 +1,9 @@
-// What interpreter.capnp says of GHC's messages, in the form in which code that handles all of them asks for it:
-// the constructors and fields of each type, and what the annotations say of a request.
+// What interpreter.capnp says of GHC's messages, for code that handles all of them: the constructors and fields of each
+// type, and what the annotations say of a request.
 //
-// What a message is, is read from the schema when the first of its kind comes: all of them take a cold process 0.3 ms,
-// and a compile is in need of a few. Nobody owns it but the process; any thread may ask. A schema that says something
-// which cannot be is found by the first test that runs.
+// What a message is, is read from the schema when the first of its kind comes. All of them take a cold process 0.3 ms,
+// and a compile needs few. Nobody owns it but the process; any thread may ask. A schema that says something which
+// cannot be is found by the first test that runs.
 #pragma once
 
 #include <capnp/dynamic.h>

@@ -1,9 +1,8 @@
 // Cap'n Proto messages with file descriptors over a Unix socket that keeps message boundaries: the
 // broker's connections (protocol/broker.capnp).
 //
-// One packet is one message: a word that says where the message is (0: it follows; 1: in the last fd of
-// the packet, a sealed memfd, since it is too large for a packet), then the message in the standard
-// stream framing.
+// One packet is one message in the standard stream framing, behind a word that says where it is. If the word is 0, it
+// follows. If it is 1, the message is too large for a packet, and is in the last fd, a sealed memfd.
 #pragma once
 
 #include <capnp/message.h>
@@ -33,9 +32,9 @@ class PacketSocket {
   // Takes over `fd`, a connected SOCK_SEQPACKET socket, blocking or not.
   explicit PacketSocket(kj::AutoCloseFd fd) : fd_(kj::mv(fd)) {}
 
-  // Sends a message with these fds, which stay the caller's. Fails if the other side has hung up, or if
-  // the socket does not block and its buffer is full: a peer that does not read its messages is gone
-  // for all that matters. Never raises SIGPIPE.
+  // Sends a message with these fds, which stay the caller's. Fails if the other side has hung up. Also fails if the
+  // socket does not block and its buffer is full: a peer that does not read its messages is gone for all that matters.
+  // Never raises SIGPIPE.
   Status send(capnp::MessageBuilder& message, std::span<const int> fds = {});
 
   // What one packet held. The reader is valid as long as this object.
@@ -53,9 +52,9 @@ class PacketSocket {
     std::unique_ptr<capnp::FlatArrayMessageReader> reader_;
   };
 
-  // Receives the next message, a `Root`, all of whose pointers have been followed once, so that reading
-  // it throws nothing. Nothing if the other side has hung up; wouldBlock() then says whether it has not,
-  // but there is no message yet (a socket that does not block). Fails on a malformed message.
+  // Receives the next message, a `Root`. All of its pointers have been followed once, so reading it throws nothing.
+  // Nothing if the other side has hung up, or if the socket does not block and there is no message yet: wouldBlock() is
+  // true then. Fails on a malformed message.
   template <typename Root>
   Result<std::optional<Packet>> receive() {
     return receivePacket(capnp::Schema::from<Root>());

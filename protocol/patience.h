@@ -18,8 +18,8 @@ struct ProcessorLoad {
   int processors = 1;     // which this process may use
 
   bool isScarce() const { return runnable > processors; }
-  // How many times as long a wait may take as on a machine that is busy with a build: by the worse of now and the last
-  // minute; from 1 to 20.
+  // How many times as long a wait may take as on a machine that is busy with a build, from 1 to 20. The worse of now
+  // and the last minute counts.
   double delay() const;
 };
 
@@ -28,7 +28,7 @@ std::optional<ProcessorLoad> parseProcessorLoad(std::string_view text, int proce
 // An idle machine if nobody knows.
 ProcessorLoad processorLoad();
 
-// Whether a wait that began this long ago has lasted longer than what is `patienceMs` on a machine that is not
+// Whether a wait that began this long ago is over. `patienceMs` is what it may last on a machine that is not
 // overloaded.
 bool isOver(uint64_t elapsedMs, uint64_t patienceMs);
 

@@ -62,8 +62,8 @@ struct Configuration {
 // The path of the configuration file, whether it exists or not; empty if there is no home directory.
 std::string configurationFile();
 
-// What is in force for this process. Fails with the place and what would be right, if the file or a
-// variable has something that is not a setting or not a value.
+// What is in force for this process. Fails if the file or a variable has something that is not a setting or not a
+// value, with the place and what would be right.
 Result<Configuration> readConfiguration();
 
 // Puts one setting in force, as from an option of this name on a command line. Fails if there is none, or with what

@@ -1,8 +1,8 @@
 // The descriptors that a process passes on to what it starts.
 //
 // GHC's interpreter has what GHC has open and not closed on exec: a job server's pipes, a process substitution, locks.
-// A session gets them with its client's request, at the same numbers. So that its own do not have these numbers, an
-// interpreter that is to become sessions opens nothing below kFirstOwn, by occupying what is there.
+// A session gets them with its client's request, at the same numbers. Its own must not have these numbers. So an
+// interpreter that is to become sessions occupies what is free below kFirstOwn.
 #pragma once
 
 #include <kj/io.h>

@@ -1,8 +1,8 @@
 // Showing a process files of another machine at the paths that they have there.
 //
-// The process gets a mount namespace of its own, in which a directory of this machine lies, read-only, at the path
-// that it has on the other. Where that path does not exist here, and cannot be made, the root directory becomes a
-// temporary one that holds everything that this machine's has, and the path.
+// The process gets a mount namespace of its own, in which a directory of this machine lies, read-only, at the path that
+// it has on the other. The path may not exist here, and be impossible to make. Then the root directory becomes a
+// temporary one, with all that this machine's has, and the path.
 #pragma once
 
 #include <string>
@@ -22,13 +22,13 @@ void describe(const FileView& view, schema::FileView::Builder builder);
 FileView fileView(schema::FileView::Reader reader);
 
 // Makes it this process's view, for good, and changes to its working directory. Needs CAP_SYS_ADMIN: see
-// gainMountRights(). If that is impossible, changes to the part of the content that the working directory stands
-// for, so that relative paths lead where they should, and fails with the reason; the process can go on.
+// gainMountRights(). If that is impossible, changes to the part of the content that the working directory stands for,
+// so that relative paths lead where they should. Then it fails with the reason, and the process can go on.
 Status enterView(const FileView& view);
 
-// Makes this process one that may mount, in a user namespace of its own if it must be: with the same user and group
-// ids, and also for programs that it executes. Must be called while there is one thread. Fails with the reason if
-// the system does not allow it.
+// Makes this process, and programs that it executes, one that may mount. If that takes a user namespace of its own,
+// user and group ids are the same there. Must be called while there is one thread. Fails with the reason if the system
+// does not allow it.
 Status gainMountRights();
 
 }  // namespace splicehost

@@ -1,8 +1,12 @@
 // What is in a directory of interpreters for one GHC: the file `manifest` in it, which ways/ writes.
 //
-// Lines of a name and a value: "ghc-version 9.0.2"; for each way that was built its name in the
-// schema and its build identity; and for each system library that this interpreter is linked with, such as
-// libgmp.so.10, the way's name with "-library" and the name that linkers know it by: "vanilla-library libgmp.so".
+// Lines of a name and a value:
+//
+//   ghc-version 9.0.2
+//   architecture x86_64
+//   vanilla <build identity>    for each way that was built, by its name in the schema
+//   vanilla-library libgmp.so   for each system library that its interpreter is linked with, such as libgmp.so.10: the
+//                               name that linkers know it by
 #pragma once
 
 #include <map>

@@ -1,5 +1,5 @@
-// What a user should be told once, and not by each compile: why there is no broker. A broker would remember that; where
-// there is none, a file beside its socket's place does, for as long as a broker that nobody uses would live.
+// What a user should be told once, and not by each compile: why there is no broker. A broker would remember that. Where
+// there is none, a file beside its socket's place does, for as long as an unused broker would live.
 #pragma once
 
 #include <string>

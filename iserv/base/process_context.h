@@ -1,5 +1,5 @@
-// What a process gets from whoever starts it, and a shared session from its client instead: standard
-// streams, working directory, environment, limits.
+// What a process gets from whoever starts it, and a shared session from its client instead: standard streams and
+// further descriptors, working directory, environment, umask, limits, niceness, processors, process group.
 #pragma once
 
 #include <kj/io.h>
@@ -12,8 +12,8 @@
 
 namespace splicehost {
 
-// Describes this process's context in `attach` and appends the fds that belong to it (see
-// ToBroker.attach), which stay this process's, but for the directory, which the result owns.
+// Describes this process's context in `attach` and appends the fds that belong to it (see ToBroker.attach). They stay
+// this process's, but for the directory, which the result owns.
 Result<kj::AutoCloseFd> describeProcessContext(schema::Attach::Builder attach, std::vector<int>& fds);
 
 // Whether a process with other limits could take this process's. An address space limit cannot be taken

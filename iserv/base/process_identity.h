@@ -1,13 +1,13 @@
 // What a process has from whoever started it and cannot give to another process: identity, rights, confinement, and
 // what is decided when a process starts. A session of the broker's is forked from processes of the broker's, so a
-// client shares with a broker only if these are the same; the broker has them from the front end that started it.
-// (What a session can be given is in iserv/base/process_context.h.)
+// client shares with a broker only if these are the same. The broker has them from the front end that started it. What
+// a session can be given is in iserv/base/process_context.h.
 //
-// Note [Terminal sessions]. A process cannot join another terminal session, and only members have the terminal at
-// /dev/tty, are stopped by ^Z, or can be in the process group that the terminal's signals go to. So clients that have
-// a terminal share a broker of their terminal session. That broker stays in the session, in a process group of its
-// own, which the terminal's signals do not reach; its sessions join their clients' groups. It ends with the terminal
-// session. Clients without a terminal have a broker that has none.
+// Note [Terminal sessions]. A process cannot join another terminal session. Only members have the terminal at /dev/tty,
+// are stopped by ^Z, or can be in the process group that the terminal's signals go to. So clients that have a terminal
+// share a broker of their terminal session. That broker stays in the session, in a process group of its own, which the
+// terminal's signals do not reach; its sessions join their clients' groups. It ends with the terminal session. Clients
+// without a terminal have a broker that has none.
 //
 // Sources: proc(5), capabilities(7), cgroups(7), seccomp(2), landlock(7), keyrings(7), setrlimit(2).
 #pragma once
@@ -34,8 +34,8 @@ bool hasOwnFilter();
 // which nothing can be read: this process is confined by one that the other is not in.
 bool isWithinReach(pid_t process);
 
-// Whether a process of this one's identity could be confined as the other is: its limits are not higher, it is not less
-// nice, and no Landlock domain of this one's is in the way.
+// Whether a process of this one's identity could be confined as the other is: the other is within reach, its limits are
+// not higher, and it is not less nice.
 bool couldServe(pid_t process);
 
 }  // namespace splicehost

@@ -1,9 +1,9 @@
-// What of a process its forks do not have, share with it, or lose when they become somebody's session: what a
-// library must leave as it is for its loading to be done once for all.
+// What of a process its forks do not have, share with it, or lose when they become somebody's session. Only a library
+// that leaves it as it is can be loaded once for all.
 //
-// A value: it is captured before and after something is done, and compared. What cannot be seen from inside a
-// process (a process id or a random seed that a library keeps in its memory, a file that it has removed) is
-// not in it. It is per process, except for what the kernel has per thread: that of the calling one.
+// A value: it is captured before and after something is done, and compared. What cannot be seen from inside a process
+// is not in it: a process id or a random seed that a library keeps in its memory, a file that it has removed. It is per
+// process, except for what the kernel has per thread: that of the calling one.
 #pragma once
 
 #include <kj/io.h>

@@ -71,8 +71,8 @@ std::optional<Conditions::Change> Conditions::firstChange() {
   return first;
 }
 
-// What its path stands for is the client's to know. But what was written to a file has changed where that is mapped,
-// even if it has the same content again.
+// What its path stands for is the client's to know. But a file that was written to has changed where it is mapped, even
+// if its content is the same again.
 bool Conditions::isUnchanged(Own& own) {
   FileSignature there = linker::signatureOfAny(own.path);
   if (there.device == own.signature.device && there.inode == own.signature.inode) return there == own.signature;

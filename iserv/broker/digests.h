@@ -15,8 +15,8 @@ using linker::FileContent;
 
 class Digests {
  public:
-  // Files that are read at a time. One that is on a server which does not answer must not keep others waiting, nor
-  // what else is done in the background.
+  // Files that are read at a time. One on a server that does not answer must not keep others waiting, nor what else is
+  // done in the background.
   static constexpr size_t kMostAtOnce = 6;
   // Bytes. There are no larger libraries, and reading one would take minutes.
   static constexpr uint64_t kMaxFile = uint64_t{4} << 30;

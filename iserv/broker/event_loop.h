@@ -1,9 +1,9 @@
 // libuv's handles as objects: what they watch is watched until their owner destroys them.
 //
-// libuv needs the memory of a handle until it has called back that the handle is closed; and a callback may
-// destroy the owner of its own handle. So what is called lives until then, too.
+// libuv needs the memory of a handle until it has called back that the handle is closed. A callback may destroy the
+// owner of its own handle. So what is called lives until then, too.
 //
-// libuv is C, which no exception may enter: one that leaves what is called ends that call, and is told in the log.
+// libuv is C, which no exception may enter. One that leaves what is called ends that call, and is told in the log.
 #pragma once
 
 #include <sys/socket.h>
@@ -82,8 +82,8 @@ class Watch : public EventSource<uv_poll_t> {
  private:
   static void start(uv_poll_t* handle) {
     expect(uv_poll_start(handle, UV_READABLE, [](uv_poll_t* ready, int status, int) {
-      // A peer that hung up and had not read everything leaves an error on the socket, which libuv takes
-      // for the end of the watch, and which would be read before the peer's last messages.
+      // A peer that hung up and had not read everything leaves an error on the socket. libuv takes it for the end of
+      // the watch, and it would be read before the peer's last messages.
       uv_os_fd_t fd;
       int error = 0;
       socklen_t size = sizeof error;

@@ -1,8 +1,8 @@
-// The load operations that zygotes of one interpreter have done: a trie, in which a node stands for the
-// sequence of operations from the root to it. protocol/broker.capnp has its form for clients.
+// The load operations that zygotes of one interpreter have done, as a trie. A node stands for the sequence of
+// operations from the root to it. The trie's form for clients is in protocol/broker.capnp.
 //
-// An operation's file is known by its content. Which files have that content is remembered by their signatures,
-// and files with other signatures have to be read to know. (linker/content_identity.h)
+// An operation's file is known by its content. Which files have that content is remembered by their signatures
+// (linker/content_identity.h). Files with other signatures have to be read.
 #pragma once
 
 #include <cstdint>

@@ -166,8 +166,8 @@ int main(int argc, char* argv[]) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  // Nothing that a client has open is kept open by the broker; and what is opened here must not get the
-  // number of a standard stream that the client has closed.
+  // Nothing that a client has open is kept open by the broker. What is opened here must not get the number of a
+  // standard stream that the client has closed.
   close_range(STDERR_FILENO + 1, ~0u, 0);
   int null = 0;
   while (null >= 0 && null <= STDERR_FILENO) null = open("/dev/null", O_RDWR);

@@ -1,11 +1,10 @@
 // The processes that have come from the broker: zygotes, their spares, and sessions.
 //
-// Note [Who buries the dead]. A fork is the child of the zygote that forked it, which collects its exit
-// status and reports it. If that zygote has ended, the broker inherits its children (it is a "subreaper")
-// and collects them itself, as it does the root zygotes. It also inherits what a splice started and left
-// behind, of which it knows nothing; so it collects whatever it is given. Statuses that a zygote collected
-// and could not report any more are lost: when a zygote ends, those of its children that are gone are taken
-// to have been killed.
+// Note [Who buries the dead]. A fork is the child of the zygote that forked it, which collects its exit status and
+// reports it. If that zygote has ended, the broker inherits its children (it is a "subreaper") and collects them
+// itself, as it does the root zygotes. It also inherits what a splice started and left behind, of which it knows
+// nothing; so it collects whatever it is given. Statuses that a zygote collected and could not report any more are
+// lost. So when a zygote ends, those of its children that are gone are taken to have been killed.
 #pragma once
 
 #include <sys/types.h>

@@ -1,8 +1,8 @@
-// Where clients find the broker of their user: a socket in the runtime directory (iserv/base/runtime_directory.h), and
-// beside it the log, and a lock that makes sure that there is one broker.
+// Where clients find the broker of their user: a socket in the runtime directory (iserv/base/runtime_directory.h).
+// Beside it are the log, and a lock that makes sure that there is one broker.
 //
-// Who holds the lock on the file <socket>.lock is the broker, or about to be. The file is removed by who
-// holds the lock, so whoever gets the lock on a file must check that it is still the one of that name.
+// Who holds the lock on the file <socket>.lock is the broker, or about to be, and removes the file. So whoever gets the
+// lock on a file must check that it is still the one of that name.
 #pragma once
 
 #include <kj/io.h>

@@ -1,5 +1,5 @@
-// Load operations that zygotes must not do, since a fork would not have, or would share, what their libraries'
-// constructors do; or since these end or keep the process. Each session does them itself.
+// Load operations that zygotes must not do. A fork would not have, or would share, what their libraries' constructors
+// do, or these end or keep the process. Each session does them itself.
 #pragma once
 
 #include <deque>

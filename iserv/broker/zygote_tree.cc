@@ -130,8 +130,8 @@ Zygote* ZygoteTree::zygoteLike(const SessionOrder& order) {
   return nullptr;
 }
 
-// The zygote that has done most of what the order needs. On the way, lets go of zygotes that have mapped
-// files which have changed; those who waited for them have to be served anew.
+// The zygote that has done most of what the order needs. On the way, lets go of zygotes whose conditions do not hold
+// any more. Those who waited for them have to be served anew.
 Zygote* ZygoteTree::nearestIntact(const SessionOrder& order, std::vector<SessionOrder>& displaced) {
   for (size_t depth = order.nodes.size(); depth-- > 0;) {
     Zygote* zygote = zygoteAt(order.nodes[depth]);

@@ -45,9 +45,9 @@ struct SessionOrder {
   uint64_t since = 0;              // when it began to wait
 };
 
-// Note [Zygotes do not change]. All forks of a zygote are the same, down to the addresses of what they link:
-// a session that was killed can be repeated by another one (iserv/front_end/transcript.h). So symbols are not linked in
-// a zygote that may have sessions, but in a fork of it, its successor, which takes its place then. The zygote is
+// Note [Zygotes do not change]. All forks of a zygote are the same, down to the addresses of what they link: a session
+// that was killed can be repeated by another one (iserv/front_end/transcript.h). So symbols are not linked in a zygote
+// that may have sessions, but in a fork of it. That is its successor, and takes its place then. The zygote is
 // superseded: it stays for those of its sessions that go on.
 struct Zygote {
   using Forks = std::vector<std::unique_ptr<ZygoteProcess>>;

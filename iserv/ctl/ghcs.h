@@ -27,8 +27,8 @@ struct SearchPlaces {
   static SearchPlaces ofThisProcess();
 };
 
-// The programs in those places that should be GHCs, those named first. A program that is there
-// under several names comes once, under the first; one that is named comes even if it is not there.
+// The programs in those places that should be GHCs, those named first. A program that is there under several names
+// comes once, under the first. One that is named comes even if it is not there.
 std::vector<std::string> findGhcs(const SearchPlaces& places);
 
 // What these programs say of themselves. Fails for one that is not a GHC.

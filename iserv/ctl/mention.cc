@@ -5,10 +5,9 @@
 #include <sstream>
 #include <vector>
 
-// The order in which GHC loads libraries depends on the module that a mentioned name is from: first
-// comes what that module depends on, then the package that it is in. To be of use to later compiles,
-// the warming one should mention what they do. So modules that are made for splices come first here,
-// and their functions before anything else.
+// The order in which GHC loads libraries depends on the module that a mentioned name is from. What that module depends
+// on comes first, then the package that it is in. To be of use to later compiles, the warming one should mention what
+// they do. So modules that are made for splices come first here, and their functions before anything else.
 
 namespace splicehost::ctl {
 

@@ -33,9 +33,9 @@ struct Finished {
   std::string complaint() const;
 };
 
-// Runs commands, several at a time. They have no stdin and are process groups of their own: what
-// takes too long is killed with all that it started, as is everything when this process is told to
-// end (by SIGINT, SIGTERM or SIGHUP, which a runner takes over for as long as it lives).
+// Runs commands, several at a time. They have no stdin and are process groups of their own: what takes too long is
+// killed with all that it started. So is everything when this process is told to end by SIGINT, SIGTERM or SIGHUP. A
+// runner takes these over for as long as it lives.
 class ProcessRunner {
  public:
   ProcessRunner();

@@ -24,8 +24,8 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 using Words = std::vector<std::string>;
 
-// How long zygotes may grow, and how long none must before all have: the broker starts to grow one soon
-// after a session has told what it loaded.
+// How long zygotes may grow, and how long none must before all have. The broker starts to grow one soon after a session
+// has told what it loaded.
 constexpr std::chrono::seconds kGrowthLimit{60};
 constexpr milliseconds kQuiet{500};
 constexpr milliseconds kBetweenLooks{100};

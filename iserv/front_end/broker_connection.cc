@@ -90,7 +90,7 @@ int64_t nanoseconds(const statx_timestamp& time) {
   return static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
-// The records have only signatures that prove what is in a file, so the file system need not be asked what it is.
+// The records have only signatures that prove what is in a file. So nobody need know what the file system is.
 bool hasSignatureOf(schema::Trie::Node::Reader node, const struct statx& status) {
   for (auto signature : node.getSignatures()) {
     if (signature.getDevice() == makedev(status.stx_dev_major, status.stx_dev_minor) &&

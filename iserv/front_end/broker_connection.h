@@ -1,12 +1,11 @@
-// An interpreter that the broker provides (protocol/broker.capnp): at first only what is recorded of it,
-// and when something must run, a session.
+// An interpreter that the broker provides (protocol/broker.capnp): at first only the records of it. When something must
+// run, it is a session.
 //
-// Note [Recorded answers]. The answers to load operations depend on nothing but the files. As long as
-// GHC asks for operations that a zygote has done, in the same order from the start, and the files have
-// the content that the zygote loaded, the answer is known and nobody needs an interpreter. What GHC wants
-// to be put into memory meanwhile is kept here, with addresses of the arena. Everything that was answered
-// so is remembered, and can be done again in an interpreter that knows nothing of it: answers that hold
-// addresses of an interpreter's are never given here.
+// Note [Recorded answers]. The answers to load operations depend on nothing but the files. So they are known as long as
+// GHC asks for what a zygote has done, in the same order from the start, of files with the content that the zygote
+// loaded. Nobody needs an interpreter then. What GHC wants to be put into memory meanwhile is kept here, with addresses
+// of the arena. Everything that was answered so is remembered, and can be done again in an interpreter that knows
+// nothing of it. Answers that hold addresses of an interpreter's are never given here.
 #pragma once
 
 #include <kj/io.h>
@@ -33,9 +32,9 @@ namespace splicehost {
 
 class BrokerConnection {
  public:
-  // Connects to the broker, which is started if there is none. Fails with the reason if sharing is
-  // impossible here; with none if that was told before, or the broker's program has told it. `attention` must outlive
-  // the result, and is paid in all waits: they fail if it is cancelled.
+  // Connects to the broker, which is started if there is none. Fails with the reason if sharing is impossible here. The
+  // reason is empty if it was told before, or by the broker's program, or if this process is confined (a seccomp
+  // filter, Landlock). `attention` must outlive the result, and is paid in all waits: they fail if it is cancelled.
   static Result<std::unique_ptr<BrokerConnection>> open(const InterpreterProgram& program, Attention& attention);
   ~BrokerConnection();
   BrokerConnection(const BrokerConnection&) = delete;
@@ -52,8 +51,8 @@ class BrokerConnection {
   // Answers a load operation if it can be without an interpreter. False if it cannot: then there must be one.
   bool answerLoad(schema::Request::Reader request, schema::Reply::Builder reply);
 
-  // Asks for a session in which all load operations that were answered are done, unless that was done when the
-  // records came to an end; the result is a socket to it, to which one can write at once. Once.
+  // Asks for a session in which all load operations that were answered are done. It may have been asked for when the
+  // records came to an end. The result is a socket to it, to which one can write at once. Once.
   Result<kj::AutoCloseFd> attach();
 
   // After that: waits for the session. Fails if the broker does not provide one.
@@ -67,9 +66,8 @@ class BrokerConnection {
   // if the broker still has it.
   Result<kj::AutoCloseFd> attachAgain(const InterpreterProgram& program);
 
-  // What was answered and has to be done by an interpreter that is not the broker's, in order; or
-  // (`everything` is false) by a session, which has loaded what it needs, since the last time. Each is a
-  // complete ToInterpreter.
+  // What was answered and has to be done, in order; each is a complete ToInterpreter. An interpreter that is not the
+  // broker's does `everything`. A session has its loads already, and does what is new since the last time.
   void replay(bool everything, const std::function<void(capnp::MessageBuilder&)>& send);
 
   // After attach(): notes what the session is asked for, so that the broker can have it ready the next

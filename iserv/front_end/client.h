@@ -21,8 +21,8 @@ class Client {
   // What closes fds, with kj's classes, may throw.
   virtual ~Client() noexcept(false) = default;
 
-  // The next request, as a message to an interpreter, if what was taken in has one: kNothing if more must be taken in,
-  // kGone if the client is. `size` is the number of bytes that it took. Fails if it is malformed.
+  // The next request, as a message to an interpreter, if what was taken in has one. kNothing: more must be taken in;
+  // kGone: the client is. `size` is the number of bytes that it took. Fails if it is malformed.
   virtual Result<Next> next(schema::ToInterpreter::Builder message, size_t* size) = 0;
 
   // Takes in what has arrived since, after fd() was readable or patienceMs() was over, or if there is something

@@ -1,12 +1,12 @@
 // Which bytes a file name of GHC's stands for.
 //
-// GHC decodes the names of files by the character set of its locale (GHC.IO.Encoding, getFileSystemEncoding), and
-// sends the characters. Everything behind the front end takes file names to be in UTF-8 (ghc::fileName), so with
-// another character set the front end, whose locale is GHC's, writes them anew: as GHC would have decoded them in a
-// locale of UTF-8. The other way, what the system says of a file becomes characters.
+// GHC decodes the names of files by the character set of its locale (GHC.IO.Encoding, getFileSystemEncoding), and sends
+// the characters. Everything behind the front end takes file names to be in UTF-8 (ghc::fileName). With another
+// character set the front end, whose locale is GHC's, writes them anew: as GHC would have decoded them in a locale of
+// UTF-8. The other way, what the system says of a file becomes characters.
 //
 // The C library of a static program can tell the locale's character set, and cannot convert from it (iconv loads
-// modules), so only these are known; with any other a name that is not in ASCII is an error.
+// modules). So only these are known. With any other a name that is not in ASCII is an error.
 #pragma once
 
 #include <string>

@@ -97,8 +97,8 @@ int FrontEnd::wait(std::span<pollfd> fds) {
   return wait_.poll(fds, patience);
 }
 
-// Waits for the client to say more. Meanwhile takes the replies that nobody waits for, and notices if the
-// interpreter goes: nobody may need it for a long time, and it should not leave this process behind.
+// Waits for the client to say more. Meanwhile takes the replies that nobody waits for, and notices if the interpreter
+// goes. Nobody may need it for a long time, and it should not leave this process behind.
 Status FrontEnd::waitForGhc() {
   for (;;) {
     // It is the client's turn.
@@ -264,7 +264,7 @@ Status FrontEnd::sendAnswer(ghc::Bytes bytes) {
 }
 
 Result<FrontEnd::Next> FrontEnd::awaitReplies() {
-  // Until the splice has asked something, what GHC sends is no answer but its next message: when it is interrupted it
+  // Until the splice has asked something, what GHC sends is no answer but its next message. When GHC is interrupted it
   // gives up on the splice and shuts the interpreter down.
   bool asked = false;
   while (!interpreter_->pending().empty()) {

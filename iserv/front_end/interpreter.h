@@ -1,6 +1,6 @@
-// An interpreter as its front end sees it, wherever it is: a child of this process (child_interpreter.h), a share of
-// the broker's (shared_interpreter.h), or one on another machine (iserv/remote/remote_interpreter.h). Whatever is
-// recorded, replayed, repeated or sent ahead is the implementation's; the front end relays.
+// An interpreter as its front end sees it. It is a child of this process (child_interpreter.h), a share of the broker's
+// (shared_interpreter.h), or one on another machine (iserv/remote/remote_interpreter.h). Whatever is recorded,
+// replayed, repeated or sent ahead is the implementation's; the front end relays.
 #pragma once
 
 #include <capnp/message.h>
@@ -56,7 +56,7 @@ class Interpreter {
   virtual Result<Answer> answer(schema::Request::Reader request, schema::Reply::Builder reply) = 0;
 
   // Sends a request. Fails if the interpreter has hung up; receive() says why. `awaited` says whether the reply will be
-  // waited for; that of another request may come as late as that of the next one that is.
+  // waited for. One that is not may come as late as the next one that is.
   Status send(capnp::MessageBuilder& message, Pending request, bool awaited);
   // Sends the compiler's answer to a question of the splice that runs.
   virtual Status sendAnswer(capnp::MessageBuilder& message) = 0;

@@ -1,5 +1,5 @@
-// What GHC wants to be put into memory, at addresses that are chosen before there is an interpreter: those of the
-// arena, which every interpreter reserves.
+// What GHC wants to be put into memory. The addresses are chosen before there is an interpreter: those of the arena,
+// which every interpreter reserves.
 #pragma once
 
 #include <capnp/message.h>
@@ -15,8 +15,8 @@ namespace splicehost {
 
 class PlacedData {
  public:
-  // Answers a request that puts bytes into memory. False if it is none, or if the arena is full. (One that names the
-  // address, of a front end on another machine, is kept, too.)
+  // Answers a request that puts bytes into memory. False if it is none, or if the arena is full. A front end on another
+  // machine names the address itself; that is kept, too.
   bool answer(schema::Request::Reader request, schema::Reply::Builder reply);
 
   // Makes the request that puts into an interpreter's memory what was answered since the last time, or

@@ -1,11 +1,10 @@
 // A front end's transcript with an interpreter, which can be repeated with another one.
 //
-// Note [Repeating a session]. A session of the broker's can be killed through no fault of its client's: by
-// the system when memory runs out, or by somebody who tidies up. GHC cannot go back. But another fork of
-// the same zygote that is told the same gives the same answers, down to the addresses in them, and asks the
-// compiler the same questions; so all is said again, and the answers are compared. If one differs there is
-// nothing to be done. Splices are run twice by this, as they are whenever GHC compiles a module again;
-// statements of GHCi's are not for repeating.
+// Note [Repeating a session]. A session of the broker's can be killed through no fault of its client's: by the system
+// when memory runs out, or by somebody who tidies up. GHC cannot go back. But another fork of the same zygote that is
+// told the same gives the same answers, down to the addresses in them. It also asks the compiler the same questions. So
+// all is said again, and the answers are compared. If one differs there is nothing to be done. Splices are run twice by
+// this, as they are whenever GHC compiles a module again. Statements of GHCi's are not for repeating.
 #pragma once
 
 #include <capnp/message.h>
@@ -34,8 +33,8 @@ class Transcript {
   // Waits for a message; nothing if the interpreter has hung up. The reader is valid until the next call.
   Result<std::optional<schema::FromInterpreter::Reader>> receive();
 
-  // Says all that is remembered on `socket`, which takes the place of this one's. Fails if an answer is not
-  // the one that was had before; the transcript is then of no use any more. `remembers()` must be true.
+  // Says all that is remembered on `socket`, which takes the place of this one's. Fails if an answer is not the same as
+  // before; the transcript is then of no use any more. `remembers()` must be true.
   Status repeatOn(kj::AutoCloseFd socket);
   bool remembers() const { return remembering_; }
 

@@ -6,10 +6,9 @@ namespace splicehost::bytecode {
 
 namespace {
 
-// Note [Allocating without a collection]. allocate() never collects garbage, and the lock keeps
-// others from doing it. So all objects of a set are allocated first and can then be filled in any
-// order with plain addresses, and none of them needs a place on a mutable list: all are in the
-// youngest generation.
+// Note [Allocating without a collection]. allocate() never collects garbage, and the lock keeps others from doing it.
+// So all objects of a set are allocated first and can then be filled in any order with plain addresses. All are in the
+// youngest generation, so none needs a place on a mutable list.
 
 template <typename Object>
 Object* allocateWords(const RtsLock& lock, size_t words) {

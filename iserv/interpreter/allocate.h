@@ -1,8 +1,8 @@
 // BCOs as objects of the Haskell heap.
 //
-// Facts: StgBCO, StgArrBytes, StgMutArrPtrs and StgAP of rts/storage/Closures.h, and newBCO# and
-// mkApUpd0# of rts/PrimOps.cmm (GHC 9.0.2, 9.6.6 and 9.10.3 agree). This is compiled against the RTS that
-// it is for, and uses that one's structs, so that a layout that changes changes here, too.
+// Facts: StgBCO, StgArrBytes, StgMutArrPtrs and StgAP of rts/storage/Closures.h, and newBCO# and mkApUpd0# of
+// rts/PrimOps.cmm (GHC 9.0.2, 9.6.6 and 9.10.3 agree). This is compiled with the structs of the RTS that it is for. So
+// a layout that changes there changes here, too.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Memory at addresses that the client chooses (`arenaAddress` in the protocol), so that it can hand out
-// addresses before it has an interpreter.
+// Memory at addresses that the client chooses (`arenaAddress` in the protocol). So it can hand out addresses before it
+// has an interpreter.
 #pragma once
 
 #include "protocol/ghc_binary.h"

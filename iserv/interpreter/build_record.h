@@ -1,7 +1,7 @@
 // What this interpreter was built for and from.
 //
-// The record is a source file of its own, which is written when everything else of the program is compiled
-// (ways/interpreters/build-record), since the identity is made of that.
+// The record is a source file of its own. It is written (ways/interpreters/build-record) when everything else of the
+// program is compiled: the identity is made of that.
 #pragma once
 
 #include <span>

@@ -83,8 +83,8 @@ Result<uint64_t> makeConstructorInfo(schema::ConstructorInfo::Reader constructor
   if (tag < 0 || tag > UINT32_MAX) return outOfRange("the constructor's number", tag);
   if (pointerTag < 1 || pointerTag > 7) return outOfRange("the pointer tag", pointerTag);
 
-  // In memory: the table, right behind it the entry code (that is where a closure's header points), and
-  // the description, within reach of the table's 32-bit offsets.
+  // In memory: the table, right behind it the entry code, and the description, within reach of the table's 32-bit
+  // offsets. A closure's header points to the entry code.
   auto description = constructor.getDescription();
   size_t size = sizeof(StgConInfoTable) + sizeof(EntryCode) + description.size() + 1;
   Result<std::byte*> pages = writablePages(size);

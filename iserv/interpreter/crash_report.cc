@@ -14,8 +14,8 @@
 
 #include "iserv/interpreter/symbol_names.h"
 
-// Everything here runs in a signal handler of a process that is lost anyway: it may call what is not
-// async-signal-safe, as long as a second crash ends it (the handlers are reset on entry).
+// Everything here runs in a signal handler of a process that is lost anyway. So it may call what is not
+// async-signal-safe. A second crash ends the process: the handlers are reset on entry.
 
 namespace splicehost {
 

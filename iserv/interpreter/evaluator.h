@@ -1,7 +1,7 @@
 // The Haskell shim (ways/shim) as C++ sees it: one Haskell thread that evaluates what it is given.
 //
-// The thread asks for the next message, so that everything that a session evaluates is evaluated by one
-// thread: code can keep its thread id, and interrupts know where to go.
+// The thread asks for the next message, so one thread evaluates everything in a session. Code can keep its thread id,
+// and interrupts know where to go.
 #pragma once
 
 #include <sys/types.h>
@@ -38,9 +38,9 @@ class Evaluations {
 // what evaluated code has left in the buffers of standard output.
 void evaluateAll(Evaluations& evaluations);
 
-// Forks this process, which must not have run any Haskell code but the RTS's own. In the child a Haskell
-// thread first runs the shim's own code, for nothing, if it `warmsUp`; then calls `prepare`, evaluates all
-// that is asked for by what that returned, and calls `end`. The result is the child's process id, or -1.
+// Forks this process, which must not have run any Haskell code but the RTS's own. In the child a Haskell thread first
+// runs the shim's own code, for nothing, if it `warmsUp`. Then it calls `prepare`, evaluates all that the result of
+// that asks for, and calls `end`. The result here is the child's process id, or -1.
 struct ForkedProcess {
   virtual bool warmsUp() const = 0;
   virtual Evaluations& prepare() = 0;

@@ -60,12 +60,12 @@ bool hasRtsOptions(int argc, char* argv[]) {
 void startRts(int* argc, char*** argv, std::span<const ExportedSymbol> symbols) {
   RtsConfig config = defaultRtsConfig;
   config.rts_opts_enabled = RtsOptsAll;
-  // -A: the splices of most modules then end before the first garbage collection, which looks at all the code that is
-  // loaded and writes to it, in a fork to pages that were shared: 2 ms over aeson's libraries. More than 4 MB would
-  // be memory that each further session has for itself.
-  // -xm: objects lie one after another from there on, so that forks which load the same have it at the same
-  // addresses; the kernel puts what is only asked to be below 2 GB (MAP_32BIT) at random places. Where objects need
-  // not be there (rts/linker/MMap.c, linkerAlwaysPic) they do anyway, and there is no such option.
+  // -A: the splices of most modules then end before the first garbage collection. That looks at all the code that is
+  // loaded and writes to it, in a fork to pages that were shared: 2 ms over aeson's libraries. More than 4 MB would be
+  // memory that each further session has for itself.
+  // -xm: objects lie one after another from there on, so that forks which load the same have it at the same addresses.
+  // The kernel puts what is only asked to be below 2 GB (MAP_32BIT) at random places. Where objects need not be there
+  // (rts/linker/MMap.c, linkerAlwaysPic) they do anyway, and there is no such option.
 #if DEFAULT_LINKER_ALWAYS_PIC
   config.rts_opts = "-A4m";
 #else

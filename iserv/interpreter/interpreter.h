@@ -15,10 +15,10 @@ struct ExportedSymbol {
   void* address;
 };
 
-// Serves one client, over the socket whose number follows `--fd` on the command line, until it shuts
-// the interpreter down. +RTS options are the RTS's. `symbols` must outlive the call. The result is the
-// process's exit status: 0 after a shutdown, 1 after an error (which is then on stderr), 2 for a wrong
-// command line. If the client hangs up the process ends at once, whatever it is running.
+// Serves one client, over the socket whose number follows `--fd` on the command line, until it shuts the interpreter
+// down. +RTS options are the RTS's. `symbols` must outlive the call. The result is the process's exit status: 0 after a
+// shutdown, 1 after an error (it is on stderr), 2 for a wrong command line. If the client hangs up the process ends at
+// once, whatever it is running.
 int runInterpreter(int argc, char* argv[], std::span<const ExportedSymbol> symbols = {});
 
 }  // namespace splicehost

@@ -35,8 +35,8 @@ constexpr const char* kLib[] = {"lib/x86_64-linux-gnu", "lib64", "lib"};
 constexpr const char* kHardware = "glibc-hwcaps";
 constexpr const char* kLevels[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4"};
 constexpr const char* kNested[] = {"tls", "haswell", "avx512_1", "xeon_phi", "x86_64"};
-// How much older than a load a file must be, to be sure that it was not changed since the load began: clocks of
-// file systems tick every few milliseconds.
+// How much older than a load a file must be, to be sure that it was not changed since. Clocks of file systems tick
+// every few milliseconds.
 constexpr int64_t kTickNs = 50'000'000;
 // Differs from every file's.
 constexpr linker::FileSignature kGone{.inode = UINT64_MAX};
@@ -305,8 +305,8 @@ Status LoaderSearch::addMapped(const std::vector<Object>& objects) {
   return Done{};
 }
 
-// What is where the loader has searched, and is not what it took: other versions, links that lead nowhere, files that
-// cannot be loaded.
+// What the loader found in its search and did not take: other versions, links that lead nowhere, files that cannot be
+// loaded.
 Status LoaderSearch::addCandidates() {
   for (const auto& [directory, signature] : directories_) {
     if (signature == linker::FileSignature{}) continue;

@@ -1,11 +1,11 @@
 // What the system's loader (glibc's ld.so) has mapped into this process, and where it has looked for that: the
 // conditions of a zygote's records (protocol/broker.capnp, Conditions).
 //
-// The loader does not tell where it has looked. It is known from the same sources (glibc 2.36 to 2.41,
-// elf/dl-load.c, _dl_map_object and open_path): run paths, LD_LIBRARY_PATH, /etc/ld.so.cache, its own directories, and
-// subdirectories for kinds of processors. What is told here may be more than it has looked at, never less. Names and
-// directories are told apart, and not each file that might be: there are thousands, and a directory's signature says
-// that none of them has appeared.
+// The loader does not tell where it has looked. It is known from the same sources (glibc 2.36 to 2.41, elf/dl-load.c,
+// _dl_map_object and open_path): run paths, LD_LIBRARY_PATH, /etc/ld.so.cache, its own directories, and subdirectories
+// for kinds of processors. What is told here may be more than it has looked at, never less. Names and directories are
+// told apart, and not each file that might be. There are thousands, and a directory's signature says that none of them
+// has appeared.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The remote references that a session has given out: names of Haskell values (and of break arrays),
-// each a stable pointer of the RTS, which keeps its value alive.
+// The remote references that a session has given out: names of Haskell values (and of break arrays). Each is a stable
+// pointer of the RTS, which keeps its value alive.
 //
 // The RTS does not check stable pointers, so a wrong number from a client would be a wild pointer. This
 // table knows which numbers are good.

@@ -1,11 +1,10 @@
 // GHC's RTS linker, which loads object code into this process: symbols, objects, archives and shared
 // objects.
 //
-// Note [Boot libraries]. The static interpreters hold the libraries that ship with GHC, linked whole.
-// When GHC asks to load one of them there is nothing to do: the RTS finds its symbols in the program
-// (dlsym, after its own table). It must not be loaded again: that costs time, and a second copy of base
-// has its own standard handles, which nobody flushes. A library is one of these if its content is, at
-// whatever path it lies.
+// Note [Boot libraries]. The static interpreters hold the libraries that ship with GHC, linked whole. When GHC asks to
+// load one of them there is nothing to do: the RTS finds its symbols in the program (dlsym, after its own table). It
+// must not be loaded again. That costs time, and a second copy of base has its own standard handles, which nobody
+// flushes. A library is one of these if its content is, at whatever path it lies.
 //
 // All functions fail with one sentence that names the file; the RTS may have said more on stderr.
 #pragma once

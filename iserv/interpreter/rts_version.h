@@ -21,21 +21,20 @@ inline constexpr BreakFlag kBreakOff = 0;
 inline constexpr BreakFlag kBreakOn = 1;
 #endif
 
-// Note [Section memory]. The RTS linker gives each object allocators of pages below 2 GB. That of GHC 9.0 maps 32
-// pages for each, twice for an object, and writes to all of them (rts/linker/M32Alloc.c, m32_allocator_new): a
-// quarter of a megabyte for each member of an archive, so that the 1 GB of addresses is used up by some four thousand
-// modules, and the process is ended. GHC 9.2 takes pages when they are needed (9.2.1).
-// iserv/interpreter/section_memory.cc does that for GHC 9.0.
+// Note [Section memory]. The RTS linker gives each object allocators of pages below 2 GB. That of GHC 9.0 maps 32 pages
+// for each, twice for an object, and writes to all of them (rts/linker/M32Alloc.c, m32_allocator_new). That is a
+// quarter of a megabyte for each member of an archive. Some four thousand modules use up the 1 GB of addresses, and the
+// process is ended. GHC 9.2 takes pages when they are needed (9.2.1). iserv/interpreter/section_memory.cc does that for
+// GHC 9.0.
 #if __GLASGOW_HASKELL__ < 902
 #define SPLICEHOST_OWN_SECTION_MEMORY
 #endif
 
-// Note [Section indices]. The RTS linker looks in each object that it links for a table that only objects of
-// more than 65279 sections have (rts/linker/Elf.c, get_shndx_table). It remembers where the table is, but not
-// that there is none, and so reads all section headers for each section that has relocations: where code is
-// in sections of its own for each function, as in Debian's GHC 9.10, that takes longer than all the rest of
-// linking. After an object has been loaded the RTS knows a table if there is one; of the others this writes down
-// that they have none.
+// Note [Section indices]. The RTS linker looks in each object that it links for a table that only objects of more than
+// 65279 sections have (rts/linker/Elf.c, get_shndx_table). It remembers where the table is, but not that there is none.
+// So it reads all section headers for each section that has relocations. Where each function's code is in a section of
+// its own, as in Debian's GHC 9.10, that takes longer than all the rest of linking. After an object has been loaded the
+// RTS knows a table if there is one. Of the others this writes down that they have none.
 #if __GLASGOW_HASKELL__ >= 910
 inline constexpr size_t kNextLoadedObject = 144;  // offsets in an ObjectCode (rts/LinkerInternals.h), 64 bits
 inline constexpr size_t kSectionIndices = 272;

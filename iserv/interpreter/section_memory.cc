@@ -1,7 +1,7 @@
-// Memory for the sections of small objects and of all members of archives, in place of the RTS's own allocator
-// where that wastes it; see Note [Section memory] in iserv/interpreter/rts_version.h. The functions' names and what
-// they promise are those of rts/linker/M32Alloc.h (GHC 9.0.2): they come first in the link, so that the RTS's are left
-// out. The RTS holds its linker's lock whenever it calls one.
+// Memory for the sections of small objects and of all members of archives, in place of the RTS's own allocator where
+// that wastes it. See Note [Section memory] in iserv/interpreter/rts_version.h. The functions' names and what they
+// promise are those of rts/linker/M32Alloc.h (GHC 9.0.2): they come first in the link, so that the RTS's are left out.
+// The RTS holds its linker's lock whenever it calls one.
 #include "iserv/interpreter/rts_version.h"
 
 #ifdef SPLICEHOST_OWN_SECTION_MEMORY
@@ -36,8 +36,8 @@ size_t pageSize() {
   return size;
 }
 
-// Pages that the RTS's linker can use, from mappings that many objects have in common; a mapping of its own for
-// each would be a system call and an entry of the kernel's limited number (vm.max_map_count).
+// Pages that the RTS's linker can use, from mappings that many objects have in common. A mapping for each would be a
+// system call, and one of the kernel's limited number (vm.max_map_count).
 Pages takePages(size_t bytes) {
   constexpr size_t kMapping = 1 << 20;
   static Pages left;

@@ -1,10 +1,10 @@
 // An interpreter process that has loaded libraries, run nothing, and waits: for more to load, for being
 // forked, or for becoming a client's session (protocol/broker.capnp, ToZygote).
 //
-// Note [What a zygote must not do]. Whatever a zygote has done, all sessions that are forked from it have
-// done. So it evaluates no Haskell code. And the RTS's timer is off, which would have it collect garbage
-// when it is idle, and touch the memory that forks share. A fork that can only become a session is no zygote any more:
-// it warms up, which is to do ahead of time what that session would do first.
+// Note [What a zygote must not do]. Whatever a zygote has done, all sessions that are forked from it have done. So it
+// evaluates no Haskell code. And the RTS's timer is off. It would have the RTS collect garbage when it is idle, and
+// touch the memory that forks share. A fork that can only become a session is no zygote any more. It warms up: it does
+// ahead of time what that session would do first.
 //
 // Constructors of C and C++ code run nevertheless. Where one has changed anything that a fork does not have in
 // the same way (iserv/base/process_state.h), the process says so, and is no zygote any more.

@@ -1,11 +1,11 @@
 // Cap'n Proto messages over a stream to another machine.
 //
-// Framing: each message is one frame: the number of bytes that follow, the number of bytes that they become
-// (both 32 bits, little-endian), and then a piece of a zstd stream, which becomes one message in Cap'n Proto's
-// standard framing. All pieces of a direction are one zstd frame, so that what has been said before need not be
-// said again: a load request takes little more than its file's digest. Messages that carry content (the highest bit
-// of the second number is set) are a zstd frame of their own with a larger window, which has in it what is alike in a
-// package's archives, and which nobody has to prepare who sends none.
+// Framing: each message is one frame. It has the number of bytes that follow, the number of bytes that they become
+// (both 32 bits, little-endian), and a piece of a zstd stream. The piece becomes one message in Cap'n Proto's standard
+// framing. All pieces of a direction are one zstd frame, so what has been said before need not be said again. A load
+// request takes little more than its file's digest. Messages that carry content (the highest bit of the second number
+// is set) are a zstd frame of their own. Its larger window has in it what is alike in a package's archives. Nobody who
+// sends no content has to prepare it.
 #pragma once
 
 #include <capnp/message.h>
@@ -48,8 +48,8 @@ class Channel {
   // Bytes that are queued.
   size_t unsent() const { return outgoing_.size(); }
 
-  // Says that nothing more will be sent, and waits, so long at the most, until the other side says so, too: what was
-  // sent could be lost to it if this side hung up on something that it has not read.
+  // Says that nothing more will be sent, and waits, so long at the most, until the other side says so, too. If this
+  // side hung up on something that it has not read, the other could lose what was sent.
   void end(Milliseconds patience);
 
   // Takes in what has arrived, without waiting.
@@ -66,12 +66,12 @@ class Channel {
   // Nothing more will arrive: the other side has hung up.
   bool ended() const { return ended_; }
 
-  // Readable when there may be something to take in; unless buffered(): then there is a message already, or a part of
+  // Readable when there may be something to take in, unless buffered(). Then there is a message already, or a part of
   // one that is no longer in the fd.
   int fd() const { return stream_->readFd(); }
   bool buffered() const;
 
-  // The largest message that is accepted from here on, in bytes; from the start, as large a one as is ever sent.
+  // The largest message that is accepted from here on, in bytes. At first that is the largest that is ever sent.
   void limit(uint64_t bytes) { limit_ = bytes; }
   static constexpr uint64_t kNoLimit = UINT64_MAX;
 

@@ -1,5 +1,5 @@
 // Content that a target has brought from the front end: what it lacks is asked for once, arrives in parts, and is in
-// the store then. What another process of this machine receives already is not asked for: it is looked for again and
+// the store then. What another process of this machine receives already is not asked for. It is looked for again and
 // again, until it is there or that process has given up.
 #pragma once
 

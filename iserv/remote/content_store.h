@@ -4,11 +4,11 @@
 //   <directory>/content/<digest>/<name>   whole content; the directory's time says when it was last used
 //   <directory>/partial/<digest>          content that has arrived in part; locked by whoever receives it
 //   <directory>/trees/<digest>/           directories of a front end's machine, made of links to content
-//   <directory>/digests                   which content was verified (remote/digest_memory.h)
+//   <directory>/digests                   which content was verified (iserv/remote/digest_memory.h)
 //
-// An entry appears at once, by renaming, when all of it has arrived and is what its name says. Before it is used it is
-// seen whether its file was touched since; if so it is read again, and dropped if it is not what it should be. What was
-// not used for the longest time goes when the store is larger than it may be.
+// An entry appears at once, by renaming, when all of it has arrived and is what its name says. Before it is used one
+// looks whether its file was touched since. If so it is read again, and dropped if it is not what it should be. What
+// was not used for the longest time goes when the store is larger than it may be.
 #pragma once
 
 #include <kj/io.h>

@@ -1,8 +1,8 @@
 // The digests of files, remembered from one process to the next by the files' signatures.
 //
-// The file is records of a fixed size, each with a checksum, to which processes append at the same
-// time; one that is torn or of another version is as good as not there. When it has grown too large it is begun anew.
-// Numbers of mounts, which are part of signatures, are the kernel's until it ends, so a record holds until then.
+// The file is records of a fixed size, each with a checksum. Processes append to it at the same time. A record that is
+// torn or of another version is as good as not there. When it has grown too large it is begun anew. Numbers of mounts,
+// which are part of signatures, are the kernel's until it ends, so a record holds until then.
 #pragma once
 
 #include <capnp/blob.h>

@@ -1,8 +1,8 @@
 // The files of the machine that GHC is on, as another machine is told of them: by content.
 //
-// What a request for a load names is not always what is to be loaded there: the members of a thin archive lie in
-// other files, a linker script stands for other files, and a shared object of the system's is not shipped, but its
-// name is asked for, since the target has its own.
+// What a request for a load names is not always what is to be loaded there. The members of a thin archive lie in other
+// files, and a linker script stands for other files. Of a shared object of the system's only the name is sent, since
+// the target has its own.
 #pragma once
 
 #include <map>
@@ -41,8 +41,8 @@ class HostFiles {
   // Bytes that are in no file.
   ContentSource bytes(std::string content, std::string name);
 
-  // What loading a shared object by this path, or by a name without a slash, comes to on the target: in order, files
-  // to be sent and names that its loader searches for. The last stands for the file itself.
+  // What loading a shared object by this path, or by a name without a slash, comes to on the target. In order: files to
+  // be sent and names that its loader searches for. The last stands for the file itself.
   struct SharedObject {
     std::string path;                      // on this machine; or the name
     std::optional<ContentSource> content;  // none: the target's loader is to find it
@@ -73,8 +73,8 @@ class HostFiles {
   std::map<std::string, bool, std::less<>> loaded_;
 };
 
-// What a linker script (an ASCII file in a shared object's place) names in INPUT and GROUP, in order, without what is
-// only to be linked AS_NEEDED and static libraries. Empty if it is none.
+// What a linker script (an ASCII file in a shared object's place) names in INPUT and GROUP, in order. Static libraries,
+// and what is only to be linked AS_NEEDED, are left out. Empty if it is none.
 std::vector<std::string> readLinkerScript(std::string_view text);
 
 // A thin archive's content with its members in it. `directory` is where the archive is.

@@ -1,12 +1,12 @@
 // launch-interpreter: what starts an interpreter on a machine that has no GHC.
 //
-// It lies beside the interpreter, in a directory made for a target (ways/install-target): the program that it starts is
+// It lies beside the interpreter, in a directory made for a target (ways/install-target). The program that it starts is
 // "interpreter" with the same suffix as its own name has. An interpreter is linked with GHC's shared objects (in the
 // dynamic way) and with libraries of C, which lie in that directory, too. They are found through the loader's
-// --library-path, so that they are found by the interpreter and by what it loads, and not by programs that splices run.
+// --library-path: by the interpreter and by what it loads, and not by programs that splices run.
 //
-// The machine's own C library is used if it is at least as new as the one that the interpreter was linked with;
-// otherwise, and where there is none, the directory's.
+// The machine's own C library is used if it is at least as new as the one that the interpreter was linked with.
+// Otherwise, and where there is none, it is the directory's.
 
 #include <elf.h>
 #include <errno.h>

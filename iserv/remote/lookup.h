@@ -17,9 +17,9 @@ struct Address {
   socklen_t size = 0;
 };
 
-// Those of a name or a numeric address, with a port that is a number. Names are looked up by a process of its own,
-// which is given up after this time, or when `attention` (if there is one) is cancelled: the C library waits for name
-// servers as long as it likes. Fails with the system's reason.
+// Those of a name or a numeric address, with a port that is a number. The C library waits for name servers as long as
+// it likes. So names are looked up by a process of its own. It is given up after this time, or when `attention` (if
+// there is one) is cancelled. Fails with the system's reason.
 Result<std::vector<Address>> lookUp(const std::string& host, const std::string& port,
                                     std::chrono::milliseconds patience, Attention* attention);
 

@@ -22,8 +22,8 @@
 
 namespace splicehost::remote {
 
-// Content that the interpreters of this directory have already: by digest, the path of a shared object that the
-// interpreter is linked with, or nothing if there is nothing to be loaded.
+// Content that the interpreters of this directory have already, by digest. It is the path of a shared object that the
+// interpreter is linked with, or empty if there is nothing to be loaded.
 using BootContent = std::map<linker::ContentDigest, std::string>;
 
 class RemoteClient : public Client {

@@ -128,8 +128,8 @@ void RemoteInterpreter::sendPlaced(const std::string& subject) {
   if (isAny) (void)send(builder, {schema::Request::PLACE_DATA, subject, 0, true}, false).ok();
 }
 
-// A request whose answer is the same whenever it succeeds. If it does not, that shows in what must be awaited next, and
-// the compiler is told no answer to that. Not a system library, whose absence it can live with.
+// A request whose answer is the same whenever it succeeds. If it fails, that shows in what is awaited next, and the
+// compiler gets no answer to that. Not a system library, whose absence it can live with.
 bool RemoteInterpreter::answerAhead(schema::Request::Reader request, schema::Reply::Builder reply) const {
   if (request.isResolveObjs()) {
     reply.setBool(true);

@@ -33,7 +33,7 @@ void* compilerSymbol(const char* name) {
 }  // namespace splicehost::linker
 
 // The static RTS asks dlsym() for what nothing that it has loaded defines (internal_dlsym in GHC 9.0.2 rts/Linker.c),
-// first for the program's symbols; programs are linked with --wrap=dlsym, so that it asks here. Inserting the symbols
+// first for the program's symbols. Programs are linked with --wrap=dlsym, so that it asks here. Inserting the symbols
 // into the RTS's table instead would make a library that has its own copy a duplicate definition.
 extern "C" {
 

@@ -1,4 +1,4 @@
-// What compilers refer to without being told, and no shared library offers: the functions of libgcc, such as
+// What compilers refer to without being told, and no shared library offers. Those are the functions of libgcc, such as
 // __divti3 for a division of 128-bit numbers, and of the C library's static part, such as pthread_atfork.
 //
 // A static linker takes them from archives behind all else. GHC's RTS linker knows the system's shared libraries

@@ -1,5 +1,5 @@
-// Stands between the RTS linker and its linking of one object, which happens when a symbol of it is first looked up:
-// until then nobody needs to know whether it can be linked. The static interpreters are linked with
+// Stands between the RTS linker and its linking of one object. That happens when a symbol of the object is first looked
+// up: until then nobody needs to know whether it can be linked. The static interpreters are linked with
 // --wrap=ocResolve_ELF; a shared RTS keeps that function to itself, and has C code as shared objects anyway.
 #include <Rts.h>
 
@@ -11,8 +11,8 @@
 
 extern "C" {
 
-// Of rts/Linker.c, with the linker's lock held: the address of a symbol, whose object is linked and noted as what the
-// dependent one needs; or null. GHC 9.0.2 has no third parameter, and takes no notice of it.
+// Of rts/Linker.c, with the linker's lock held: the address of a symbol, or null. Its object is linked, and noted as
+// what the dependent one needs. GHC 9.0.2 has no third parameter, and takes no notice of it.
 void* lookupDependentSymbol(const char* symbol, void* dependent, int* type);
 
 // Of rts/linker/Elf.c. 1 for success, or 0 after a message.
