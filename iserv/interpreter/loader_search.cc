@@ -48,12 +48,6 @@ std::string directoryOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-std::string linkAt(const char* path) {
-  char target[4096];
-  ssize_t size = readlink(path, target, sizeof target);
-  return std::string(target, size < 0 ? 0 : static_cast<size_t>(size));
-}
-
 // The words of a list in which any of the characters separates them.
 std::vector<std::string> split(std::string_view text, const char* separators) {
   std::vector<std::string> words;
@@ -102,6 +96,24 @@ std::map<uint64_t, Mapped> mappings() {
     if (inode != 0) result[begin] = {device, inode, path};
   }
   return result;
+}
+
+// The program's file, by where the program is in memory. /proc/self/exe is the loader, if that was named to start it
+// (iserv/remote/launcher.cc).
+const std::string& programFile() {
+  static const std::string file = [] {
+    uint64_t address = 0;
+    auto first = [](dl_phdr_info* info, size_t, void* data) {
+      for (int i = info->dlpi_phnum; i-- > 0;) {
+        const auto& segment = info->dlpi_phdr[i];
+        if (segment.p_type == PT_LOAD) *static_cast<uint64_t*>(data) = info->dlpi_addr + segment.p_vaddr;
+      }
+      return 1;
+    };
+    dl_iterate_phdr(first, &address);
+    return mappings()[address].path;
+  }();
+  return file;
 }
 
 // The path that the kernel shows for a file, if there can be more than one.
@@ -197,7 +209,7 @@ std::vector<LoaderSearch::Object> LoaderSearch::objects() const {
     // Only the program has no name, and the kernel's vdso no file.
     std::string name = info->dlpi_name;
     object.isProgram = name.empty();
-    if (object.isProgram) name = linkAt("/proc/self/exe");
+    if (object.isProgram) name = programFile();
     if (name.find('/') == name.npos) return 0;
     object.path = name.front() == '/' ? name : found.directory + "/" + name;
     const char* strings = nullptr;
@@ -267,7 +279,7 @@ void LoaderSearch::searchAlong(std::string_view path, const std::string& origin)
 // For all that is loaded, by whatever: LD_LIBRARY_PATH, the loader's own directories, and the program's run path,
 // which counts for others if it is an RPATH.
 void LoaderSearch::searchAsTheProgramDoes() {
-  if (const char* path = getenv("LD_LIBRARY_PATH")) searchAlong(path, directoryOf(linkAt("/proc/self/exe")));
+  if (const char* path = getenv("LD_LIBRARY_PATH")) searchAlong(path, directoryOf(programFile()));
   searchAlong(kSystemDirectories, "");
   void* program = dlopen(nullptr, RTLD_LAZY);
   Dl_serinfo size;
@@ -369,7 +381,7 @@ void LoaderSearch::searchForPreloaded() {
   for (const char* variable : {"LD_PRELOAD", "LD_AUDIT"}) {
     const char* words = getenv(variable);
     for (const std::string& word : split(words == nullptr ? "" : words, " :")) {
-      for (const std::string& file : expand(word, directoryOf(linkAt("/proc/self/exe")))) {
+      for (const std::string& file : expand(word, directoryOf(programFile()))) {
         if (file.find('/') != file.npos) {
           addFile(file);
         } else if (!file.empty()) {
@@ -381,7 +393,7 @@ void LoaderSearch::searchForPreloaded() {
 }
 
 void LoaderSearch::describeStart(schema::Conditions::Builder conditions) {
-  LoaderSearch search(linkAt("/proc/self/exe"), "/", startOfProcess());
+  LoaderSearch search(programFile(), "/", startOfProcess());
   search.searchForPreloaded();
   // What is wrong here is wrong as long as this process lives, which is until the next client comes.
   if (!search.search()) search.files_["/proc/self/exe"] = {kGone, ""};

@@ -131,6 +131,22 @@ class Traffic(RemoteTest):
         self.assertLessEqual(second.sent + second.received, 64 << 10)
         self.assertEqual(sorted(machine.contents()), before)
 
+    @for_each(way=WAYS)
+    def test_later_compiles_find_libraries_loaded(self, way):
+        self.workspace.copy_modules("lens")
+        machine = self.machine()
+        via = machine.listen_here()
+        for _ in range(10):
+            self.compile_well(via, "Lenses.hs", way=way)
+            (log,) = machine.root.glob("tmp/splicehost-*/*.log")
+            said = log.read_text(encoding="utf-8")
+            empty = re.findall(r"zygote (\d+) started", said)
+            *_, used = re.findall(r"session .* from zygote (\d+) ", said)
+            if used not in empty:
+                break
+        self.assertEqual(len(empty), 1, said)
+        self.assertNotIn(used, empty, said)
+
     def closure_bytes(self, way):
         """The size of the libraries that GHC asks an interpreter for."""
         done = self.workspace.run(GHC, *external(OURS), "-opti-v", *way.flags, "-c", "-fforce-recomp", "Lenses.hs")
