@@ -78,17 +78,8 @@ Status makePath(std::string made, std::string old, const std::string& path) {
   return Done{};
 }
 
-// A root directory in memory, which has what this machine's has, and the path.
-Status enterOwnRoot(const FileView& view) {
-  // Any directory serves to build it in: here nobody else sees it.
-  std::string base;
-  for (const char* directory : {"/tmp", "/mnt", "/var", "/usr", "/dev"}) {
-    if (base.empty() && isDirectory(directory)) base = directory;
-  }
-  if (base.empty()) return Error{"there is neither /tmp nor any other directory to build a root directory in"};
-  if (mount("splicehost", base.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") != 0) {
-    return systemError("a temporary root directory");
-  }
+// Builds a root directory in one that is empty, and enters it.
+Status enterRootIn(const std::string& base, const FileView& view) {
   std::string old = base + "/old", made = base + "/new";
   if (mkdir(old.c_str(), 0755) != 0 || mkdir(made.c_str(), 0755) != 0) return systemError(base);
   if (Status bound = bind("/", old, MS_REC); !bound) return bound;
@@ -100,6 +91,23 @@ Status enterOwnRoot(const FileView& view) {
   if (Status placed = place(reached, made); !placed) return placed;
   if (chroot(made.c_str()) != 0) return systemError("the new root directory");
   return Done{};
+}
+
+// A root directory in memory, which has what this machine's has, and the path.
+Status enterOwnRoot(const FileView& view) {
+  // Any directory serves to build it in: here nobody else sees it.
+  std::string base;
+  for (const char* directory : {"/tmp", "/mnt", "/var", "/usr", "/dev"}) {
+    if (base.empty() && isDirectory(directory)) base = directory;
+  }
+  if (base.empty()) return Error{"there is neither /tmp nor any other directory to build a root directory in"};
+  if (mount("splicehost", base.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") != 0) {
+    return systemError("a temporary root directory");
+  }
+  Status entered = enterRootIn(base, view);
+  // What the directory has itself may be the content.
+  if (!entered) umount2(base.c_str(), MNT_DETACH);
+  return entered;
 }
 
 Status writeFile(const char* path, const std::string& text) {
@@ -156,9 +164,8 @@ Status enterView(const FileView& view) {
     if (chdir(view.workingDirectory.c_str()) != 0 && chdir("/") != 0) return systemError(view.workingDirectory);
     return entered;
   }
-  std::string below = view.workingDirectory;
-  if (below.starts_with(view.root)) {
-    if (chdir((view.content + below.substr(view.root.size())).c_str()) == 0) return entered;
+  if ((view.workingDirectory + "/").starts_with(view.root + "/")) {
+    if (chdir((view.content + view.workingDirectory.substr(view.root.size())).c_str()) == 0) return entered;
   }
   if (chdir(view.content.c_str()) != 0) return systemError(view.content);
   return entered;

@@ -136,12 +136,15 @@ bool isWithinReach(pid_t process) {
 
 bool couldServe(pid_t process) {
   if (!isWithinReach(process)) return false;
+  int ownNiceness = getpriority(PRIO_PROCESS, 0);
+  // One that is gone needs nothing. -1 is a niceness, too.
+  errno = 0;
+  int niceness = getpriority(PRIO_PROCESS, static_cast<id_t>(process));
   // Nobody needs rights to be nicer, or to lower a hard limit.
-  if (getpriority(PRIO_PROCESS, static_cast<id_t>(process)) < getpriority(PRIO_PROCESS, 0)) return false;
+  if (errno == 0 && niceness < ownNiceness) return false;
   for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
     rlimit own = {}, other = {};
     getrlimit(static_cast<__rlimit_resource>(resource), &own);
-    // One that is gone needs nothing.
     if (prlimit(process, static_cast<__rlimit_resource>(resource), nullptr, &other) != 0) continue;
     if (other.rlim_max > own.rlim_max) return false;
   }

@@ -22,7 +22,8 @@ using Session = std::unique_ptr<SSL, decltype(&SSL_free)>;
 std::string reasonOf(unsigned long number) {
   if (ERR_SYSTEM_ERROR(number)) return std::strerror(ERR_GET_REASON(number));
   int library = ERR_GET_LIB(number), reason = ERR_GET_REASON(number);
-  if (library == ERR_LIB_PEM) return "it is no PEM file of this kind";
+  // A key is read by a decoder, which knows more than PEM.
+  if (library == ERR_LIB_PEM || library == ERR_LIB_OSSL_DECODER) return "it is no PEM file of this kind";
   if (library == ERR_LIB_X509 && reason == X509_R_KEY_VALUES_MISMATCH) return "they do not belong together";
   if (library == ERR_LIB_SSL) {
     switch (reason) {

@@ -1,10 +1,15 @@
 // Stands for an interpreter in the tests of the broker: takes a zygote's orders and loads nothing.
 //
-// A file whose content is "bad" cannot be loaded, and one whose content is "deadly" ends the process. If
-// there is a file <file>.needs, its content names a dependency. Symbols exist if they begin with a letter.
+// A file whose content is "bad" cannot be loaded, one whose content is "deadly" ends the process, one of "slow" takes it a
+// minute, one of "effect" does what forks do not have, and one of "mapped" is handed over. If there is a file
+// <file>.needs, its content names a dependency. Symbols exist if they begin with a letter; those that begin with "!" do
+// what forks do not have.
+// By its name, it does something otherwise than it should: "nonsense" answers what it was not asked for, "ready twice"
+// says so twice, "forks die" at once, and one that "depends" tells what it was started with.
 // A session tells its client on its socket, in one line, what it has loaded and what it had to do itself;
 // then it does what it is told there: "exit 7" or "kill 9". When its client hangs up it ends.
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -33,10 +38,15 @@ std::string contentOf(const std::string& path) {
 
 class FakeZygote {
  public:
-  explicit FakeZygote(int fd) : socket_(kj::AutoCloseFd(fd)) {}
+  FakeZygote(int fd, std::string name) : socket_(kj::AutoCloseFd(fd)), name_(std::move(name)) {}
 
   [[noreturn]] void run() {
-    sendReady();
+    if (name_ == "depends") {
+      sendStarted();
+    } else {
+      sendReady();
+    }
+    if (name_ == "ready twice") sendReady();
     for (;;) {
       pollfd fd = {socket_.fd(), POLLIN, 0};
       if (poll(&fd, 1, 1) == 0) {
@@ -55,31 +65,53 @@ class FakeZygote {
     capnp::MallocMessageBuilder message;
     auto answer = message.initRoot<schema::FromZygote>();
     if (order.isStartSession()) startSession(order.getStartSession(), packet);
-    if (order.isLoad()) load(readOperation(order.getLoad()), answer.initLoaded());
-    if (order.isLookUp()) {
-      uint32_t found = 0;
-      for (auto symbol : order.getLookUp()) found += isalpha(symbol[0]) ? 1 : 0;
-      linked_ += found;
-      answer.setLookedUp(found);
+    std::vector<int> fds;
+    kj::AutoCloseFd mapped;
+    if (order.isLoad()) {
+      Operation operation = readOperation(order.getLoad());
+      load(operation, answer.initLoaded());
+      if (operation.hasPath() && contentOf(operation.file) == "mapped") {
+        mapped = kj::AutoCloseFd(open(operation.file.c_str(), O_RDONLY | O_CLOEXEC));
+        fds.push_back(mapped.get());
+      }
+      if (name_ == "nonsense") answer.setForked(1);
     }
+    if (order.isLookUp()) lookUp(order.getLookUp(), answer);
     if (order.isFork()) {
       pid_t child = fork();
       if (child == 0) {
+        if (name_ == "forks die") _exit(1);
         socket_ = PacketSocket(kj::mv(packet.fds.at(0)));
         return sendReady();
       }
       answer.setForked(static_cast<uint32_t>(child));
     }
-    send(message);
+    send(message, fds);
+  }
+
+  void lookUp(capnp::List<capnp::Text>::Reader symbols, schema::FromZygote::Builder answer) {
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < symbols.size() && !answer.hasEffect(); ++i) {
+      found += isalpha(symbols[i][0]) ? 1 : 0;
+      if (symbols[i][0] != '!') continue;
+      auto effect = answer.initEffect();
+      effect.setWhat("it changes threads");
+      effect.setFirst(i);
+      effect.setCount(1);
+    }
+    linked_ += found;
+    answer.setLookedUp(found);
   }
 
   void load(const Operation& operation, schema::Loaded::Builder answer) {
     std::string content = operation.hasPath() ? contentOf(operation.file) : "";
     if (content == "deadly") abort();
+    if (content == "slow") sleep(60);
     auto digest = linker::digestFile(operation.file);
     if (content == "bad" || (operation.hasPath() && !digest)) return answer.setFailed("it is bad");
     auto done = answer.initDone();
     done.setNanoseconds(1000);
+    if (content == "effect") done.setEffect("it changes threads");
     ++loaded_;
     if (!operation.hasPath()) return;
     auto signature = *linker::signatureOf(operation.file);
@@ -123,11 +155,20 @@ class FakeZygote {
     send(message);
   }
 
-  void send(capnp::MessageBuilder& message) {
-    if (!socket_.send(message)) _exit(0);
+  void sendStarted() {
+    capnp::MallocMessageBuilder message;
+    auto started = message.initRoot<schema::FromZygote>().initStarted();
+    started.setProcessId(static_cast<uint32_t>(getpid()));
+    started.initConditions().initFiles(1)[0].setPath(toData("/lib/libc.so"));
+    send(message);
+  }
+
+  void send(capnp::MessageBuilder& message, const std::vector<int>& fds = {}) {
+    if (!socket_.send(message, fds)) _exit(0);
   }
 
   PacketSocket socket_;
+  const std::string name_;
   unsigned loaded_ = 0;
   unsigned linked_ = 0;
 };
@@ -137,5 +178,5 @@ class FakeZygote {
 
 int main(int argc, char* argv[]) {
   if (argc != 3 || strcmp(argv[1], "--zygote") != 0) return 2;
-  splicehost::broker::FakeZygote(atoi(argv[2])).run();
+  splicehost::broker::FakeZygote(atoi(argv[2]), argv[0]).run();
 }
