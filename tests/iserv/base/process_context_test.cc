@@ -159,6 +159,7 @@ TEST_F(ProcessContext, IsTakenWithoutItsViewIfNeedBe) {
   EXPECT_EQ(inChild([&] {
               kj::AutoCloseFd file(open(output.c_str(), O_CREAT | O_WRONLY, 0600));
               dup2(file.get(), STDERR_FILENO);
+              file = nullptr;
               Described client;
               describe({"/nowhere", "/nowhere/missing", "/nowhere"}, client.attach().initView());
               return client.adopt();
