@@ -1,7 +1,7 @@
 // Stands for an interpreter in the tests of the broker: takes a zygote's orders and loads nothing.
 //
-// A file whose content is "bad" cannot be loaded, one whose content is "deadly" ends the process, one of "slow" takes it a
-// minute, one of "effect" does what forks do not have, and one of "mapped" is handed over. If there is a file
+// A file whose content is "bad" cannot be loaded, one whose content is "deadly" ends the process, one of "slow" takes
+// it a minute, one of "effect" does what forks do not have, and one of "mapped" is handed over. If there is a file
 // <file>.needs, its content names a dependency. Symbols exist if they begin with a letter; those that begin with "!" do
 // what forks do not have.
 // By its name, it does something otherwise than it should: "nonsense" answers what it was not asked for, "ready twice"
