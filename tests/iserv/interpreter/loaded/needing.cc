@@ -1,0 +1,3 @@
+extern "C" int needed();
+
+extern "C" __attribute__((visibility("default"))) int needing() { return needed(); }
