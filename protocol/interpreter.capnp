@@ -33,6 +33,8 @@ const arenaSize :UInt64 = 0x40000000;
 
 annotation reply @0xb4d2f0c3a1e85d17 (field) :Text;
 # Of a request: the member of Reply that answers it.
+annotation constructor @0xc2f81d4e6b9a0735 (field) :Text;
+# Of a request: GHC's constructor of the message, if its name is another one, upper and lower case aside.
 annotation value @0x9f6f1be0d7c24a35 (field) :Text;
 # Of a request whose answer's type depends on it: the member, one of the `alternative` ones, that a success holds.
 annotation alternative @0xe2c8a6b95f13d078 (field) :Void;
@@ -202,7 +204,7 @@ struct Request {
     # elements together are one set, in which BCOs refer to each other by position.
     # Reply: pointers, one reference for each BCO of the set.
 
-    freeReferences @14 :List(UInt64) $reply("done") $reference;
+    freeReferences @14 :List(UInt64) $reply("done") $reference $constructor("FreeHValueRefs");
     # Release references. Reply: done.
 
     addSptEntry @15 :SptEntry $reply("done");

@@ -19,6 +19,7 @@ using Type = capnp::schema::Type;
 
 // As in interpreter.capnp. (capnp's generated code does not name annotations.)
 constexpr uint64_t kReply = 0xb4d2f0c3a1e85d17;
+constexpr uint64_t kConstructor = 0xc2f81d4e6b9a0735;
 constexpr uint64_t kValue = 0x9f6f1be0d7c24a35;
 constexpr uint64_t kAlternative = 0xe2c8a6b95f13d078;
 constexpr uint64_t kEvaluated = 0xd5a7c41b08f3962e;
@@ -36,6 +37,9 @@ struct Said {
       switch (annotation.getId()) {
         case kReply:
           reply = annotation.getValue().getText();
+          break;
+        case kConstructor:
+          constructor = annotation.getValue().getText().cStr();
           break;
         case kValue:
           value = annotation.getValue().getText().cStr();
@@ -69,6 +73,7 @@ struct Said {
   }
 
   kj::StringPtr reply;
+  const char* constructor = "";
   const char* value = "";
   const char* haskell = nullptr;
   bool alternative = false, evaluated = false, statement = false, asks = false;
@@ -86,6 +91,7 @@ class Layouts {
     return find(requests_, number, [&](capnp::StructSchema::Field field, const Said& said) {
       auto answer = replies_.schema.getFieldByName(said.reply).getProto().getDiscriminantValue();
       return RequestKind{field.getProto().getName().cStr(),
+                         said.constructor,
                          static_cast<schema::Reply::Which>(answer),
                          said.value,
                          said.evaluated,

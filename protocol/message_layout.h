@@ -59,7 +59,8 @@ const FieldLayout& layoutOf(schema::Reply::Which which);
 
 // What the annotations of a request say.
 struct RequestKind {
-  std::string_view name;  // in the schema
+  std::string_view name;         // in the schema
+  std::string_view constructor;  // GHC's name, if it is another one, upper and lower case aside
   schema::Reply::Which reply = schema::Reply::DONE;
   std::string_view value;  // the alternative that a success of the reply holds; empty if there is one only
   bool evaluated = false;
