@@ -120,6 +120,12 @@ class Results(unittest.TestCase):
     def test_of_nothing(self):
         self.assertEqual(self.outcome(0, "0 passed, 0 failed"), (0, 1, 0))
 
+    def test_of_what_failed_are_said_again_with_the_summary(self):
+        outcome = Outcome("trixie")
+        outcome.add_results(1, ["passed one", "== The end of unit.log, after 1:00 minutes", "failed this", "7 passed, 1 failed"])
+        self.assertEqual(summary([Outcome("testing", passed=3), outcome]).splitlines()[:3],
+                         ["==== trixie", "== The end of unit.log, after 1:00 minutes", "failed this"])
+
     def test_of_a_command_that_hangs(self):
         started = time.monotonic()
         status, lines = suites.run(["sleep", "100"], [], 0.2)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fcntl
+import itertools
 import os
 import re
 import shutil
@@ -45,12 +46,15 @@ MIRROR_SECONDS = 30
 INSTALL_SECONDS = 30 * 60
 CHECK_SECONDS = 3 * 60 * 60
 
+# How ./check begins what it says again of what failed.
+FAILURES = "== The end of "
 CLOSING_LINE = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What came out for one suite. `trouble` is why it has fewer results than it should; usually empty."""
+    """What came out for one suite. `trouble` is why it has fewer results than it should; usually empty. `failures` is
+    what ./check said again, at its end, of what failed."""
 
     suite: str
     ghc: str = "-"
@@ -60,6 +64,7 @@ class Outcome:
     trouble: str = ""
     installing: float = 0
     seconds: float = 0
+    failures: list[str] = dataclasses.field(default_factory=list)
 
     def fail(self, trouble):
         """Counts one failure for what did not come to the point of being counted."""
@@ -73,6 +78,7 @@ class Outcome:
             self.fail(f"./check ended with status {status} before it had counted its tests")
             return
         passed, failed, skipped = (int(text or 0) for text in found.groups())
+        self.failures = list(itertools.dropwhile(lambda line: not line.startswith(FAILURES), lines[:-1]))
         self.passed += passed
         self.failed += failed
         self.skipped += skipped
@@ -245,12 +251,13 @@ class Suite:
 
 
 def summary(outcomes):
-    """A line for each suite, and the closing line."""
+    """What failed, a line for each suite, and the closing line."""
+    failures = [line for o in outcomes if o.failures for line in (f"==== {o.suite}", *o.failures, "")]
     rows = [("suite", "GHC", "passed", "failed", "skipped", "installing", "minutes", "")]
     rows += [(o.suite, o.ghc, str(o.passed), str(o.failed), str(o.skipped), f"{o.installing / 60:.1f}",
               f"{o.seconds / 60:.1f}", o.trouble) for o in outcomes]
     widths = [max(len(row[i]) for row in rows) for i in range(7)]
-    lines = ["  ".join([*(cell.ljust(width) if i < 2 else cell.rjust(width)
+    lines = failures + ["  ".join([*(cell.ljust(width) if i < 2 else cell.rjust(width)
                           for i, (cell, width) in enumerate(zip(row, widths))), row[7]]).rstrip()
              for row in rows]
     skipped = sum(o.skipped for o in outcomes)
