@@ -6,7 +6,7 @@
 With --share the interpreters are those of a broker; only tests that know no difference run then.
 With --short, for further GHCs: tests of faults, of other machines and of what sharing does not let through run in the
 vanilla way only, and those of what no GHC makes different not at all.
-With texts, only tests whose name contains one of them run. What fails is run twice more, alone: if it passes then, it is
+With texts, only tests whose name contains one of them run. What fails is run once more, alone: if it passes then, it is
 unsteady, which is said at the end with how it failed, and is no failure unless there are many such. The last line counts
 passed, failed and skipped tests; the exit status is 0 if something passed and nothing failed.
 """
@@ -139,15 +139,12 @@ def run_all(names, jobs, before=None):
 
 
 def find_unsteady(failed, before):
-    """Those of the failed tests that pass now, or the time after."""
-    unsteady = []
-    for _ in range(2):
-        with concurrent.futures.ProcessPoolExecutor(1, initializer=before) as pool:
-            again = list(pool.map(run_one, [name for name in failed if name not in unsteady]))
-        for outcome in again:
-            print("again: " + describe(*outcome), flush=True)
-        unsteady += [name for name, how, *_ in again if how == "passed"]
-    return unsteady
+    """Those of the failed tests that pass now."""
+    with concurrent.futures.ProcessPoolExecutor(1, initializer=before) as pool:
+        again = list(pool.map(run_one, failed))
+    for outcome in again:
+        print("again: " + describe(*outcome), flush=True)
+    return [name for name, how, *_ in again if how == "passed"]
 
 
 @contextlib.contextmanager

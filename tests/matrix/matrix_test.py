@@ -122,7 +122,8 @@ class Results(unittest.TestCase):
 
     def test_of_what_failed_are_said_again_with_the_summary(self):
         outcome = Outcome("trixie")
-        outcome.add_results(1, ["passed one", "== The end of unit.log, after 1:00 minutes", "failed this", "7 passed, 1 failed"])
+        outcome.add_results(1, ["passed one", "== The end of unit.log, after 1:00 minutes", "failed this",
+                                "7 passed, 1 failed"])
         self.assertEqual(summary([Outcome("testing", passed=3), outcome]).splitlines()[:3],
                          ["==== trixie", "== The end of unit.log, after 1:00 minutes", "failed this"])
 

@@ -257,10 +257,10 @@ def summary(outcomes):
     rows += [(o.suite, o.ghc, str(o.passed), str(o.failed), str(o.skipped), f"{o.installing / 60:.1f}",
               f"{o.seconds / 60:.1f}", o.trouble) for o in outcomes]
     widths = [max(len(row[i]) for row in rows) for i in range(7)]
-    lines = failures + ["  ".join([*(cell.ljust(width) if i < 2 else cell.rjust(width)
+    lines = ["  ".join([*(cell.ljust(width) if i < 2 else cell.rjust(width)
                           for i, (cell, width) in enumerate(zip(row, widths))), row[7]]).rstrip()
              for row in rows]
     skipped = sum(o.skipped for o in outcomes)
     lines += ["", f"{sum(o.passed for o in outcomes)} passed, {sum(o.failed for o in outcomes)} failed"
               + (f", {skipped} skipped" if skipped else "")]
-    return "\n".join(lines)
+    return "\n".join(failures + lines)
